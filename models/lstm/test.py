@@ -1,0 +1,27 @@
+"""Let a trained LSTM write, and measure how well it predicts.
+
+    python models/lstm/test.py                                    the shipped checkpoint
+    python models/lstm/test.py --prompt "the bridge" --length 300 --temperature 0.5
+
+For each sample it prints what was fed in, how the original goes on, and what the model writes.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
+
+from models.lstm.modules import ModelConfig
+from models.lstm.train import build
+from utils.errors import command
+from utils.text_testing import test
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    config_file = Path(__file__).with_name("config.json")
+    test("lstm", "LSTM", build, ModelConfig, config_file, __doc__, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,128 @@
+"""A temporal convolutional network: dilated causal convolutions, and the character model around them.
+
+Bai, Kolter & Koltun 2018, "An empirical evaluation of generic convolutional and recurrent networks
+for sequence modeling", section 3. Level l has dilation 2^l, so the view doubles with every level
+(kernel 2, one convolution a level, for the drawing):
+
+    output       . . . . . . . o
+    dilation 4   . . . o-------o         R = 1 + 2 (k - 1) (2^L - 1)
+    dilation 2   . o---o   o---o         with two convolutions of kernel k in each of L levels
+    dilation 1   o-o o-o   o-o o-o
+    input        x x x x x x x x         nothing to the right of a character is ever looked at
+
+Run: python models/tcn/train.py
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from utils.config import key
+from utils.helper_functions import one_hot
+
+State = tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The "model" section of config.json."""
+
+    name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
+    channels: int = key("C, channels of every level", low=1)
+    kernel_size: int = key("k, taps of every convolution", low=1)
+    levels: int = key("L, residual blocks; block l has dilation 2^l", low=1)
+    dropout: float = key(
+        "share of every convolution's channels dropped in training", low=0, below=1
+    )
+
+
+class CausalConv(nn.Module):
+    """A dilated convolution that sees the present and the past only.
+
+    The output at t is sum_j w_j x_{t - j d}, j = 0..k-1. It needs the (k - 1) d inputs before the
+    first one: zeros when a text starts (padding on the left, nothing to cut off afterwards), or
+    what was read before. So the padding *is* the state, and one rule serves a whole text, a piece
+    of it, and a single character.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, dilation: int
+    ) -> None:
+        super().__init__()
+        self.history = (kernel_size - 1) * dilation
+        conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation)
+        # Before wrapping: weight_norm splits w into a length and a direction (Salimans & Kingma
+        # 2016) and computes w from them ever after, so a later edit of conv.weight would be lost.
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        nn.init.zeros_(conv.bias)
+        self.conv = weight_norm(conv)
+
+    def forward(
+        self, x: torch.Tensor, past: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (B, C, T), past (B, C, history) -> output (B, C', T), the past of the next call."""
+        if past is None:
+            past = x.new_zeros(x.shape[0], x.shape[1], self.history)
+        x = torch.cat([past, x], dim=2)  # (B, C, history + T)
+        return self.conv(x), x[:, :, x.shape[2] - self.history :]
+
+
+class ResidualBlock(nn.Module):
+    """Two causal convolutions beside a shortcut (Bai et al. 2018, figure 1b).
+
+    Unlike there, nothing follows the sum: the shortcut stays a straight line through all levels,
+    along which gradients pass unchanged (He et al. 2016, "Identity mappings"). And the second
+    convolution starts at zero length, so every block starts as the identity: training is stable
+    from the first step, at any depth.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int, *, dropout: float) -> None:
+        super().__init__()
+        self.first = CausalConv(channels, channels, kernel_size, dilation)
+        self.second = CausalConv(channels, channels, kernel_size, dilation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: torch.Tensor, past: tuple[torch.Tensor | None, torch.Tensor | None]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """x (B, C, T), the past of both convolutions -> output (B, C, T), their next past."""
+        out, first_past = self.first(x, past[0])
+        out = self.dropout(torch.relu(out))
+        out, second_past = self.second(out, past[1])
+        out = self.dropout(torch.relu(out))
+        return x + out, (first_past, second_past)
+
+
+class Model(nn.Module):
+    """Next-character model: one-hot character -> channels -> L residual blocks -> scores."""
+
+    def __init__(self, vocabulary: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.kernel_size = config.kernel_size
+        self.embed = nn.Linear(vocabulary, config.channels)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(config.channels, config.kernel_size, 2**level, dropout=config.dropout)
+            for level in range(config.levels)
+        )
+        self.head = nn.Linear(config.channels, vocabulary)
+
+    @property
+    def receptive_field(self) -> int:
+        """How many characters, the present one included, a prediction depends on."""
+        return 1 + 2 * (self.kernel_size - 1) * (2 ** len(self.blocks) - 1)
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """Codes x (B, T) in 0..V-1, state (past inputs) -> logits (B, T, V), state.
+
+        The state is one tensor (B, C, (k - 1) d) for each convolution, first to last.
+        """
+        pasts = iter(state) if state is not None else iter([None] * 2 * len(self.blocks))
+        hidden = self.embed(one_hot(x, self.vocabulary, self.head.weight.dtype))  # (B, T, C)
+        hidden, new_state = hidden.transpose(1, 2), []  # (B, C, T), here and nowhere else
+        for block in self.blocks:
+            hidden, past = block(hidden, (next(pasts), next(pasts)))
+            new_state.extend(past)
+        return self.head(hidden.transpose(1, 2)), tuple(new_state)  # (B, T, V)

@@ -1,0 +1,36 @@
+"""Train the Transformer on text.
+
+    python models/transformer/train.py                            the default text, by config.json
+    python models/transformer/train.py --model.positions rotary --training.epochs 5 --ckpt_name rotary
+
+Writes checkpoints/<run>/ and results/<run>/. Then: python models/transformer/test.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
+
+from models.transformer.modules import Model, ModelConfig
+from utils.config import parse
+from utils.errors import command
+from utils.text_training import config_type, train
+
+
+def build(config: ModelConfig, alphabet: list[str]) -> Model:
+    return Model(len(alphabet), config)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    config, args, overrides = parse(
+        argv,
+        description=__doc__,
+        config_type=config_type(ModelConfig),
+        default_file=Path(__file__).with_name("config.json"),
+    )
+    train("transformer", build, config, args, overrides)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,217 @@
+"""config.json -> frozen dataclasses, every key an option of the command line.
+
+A configuration has sections (model, data, training, ...), each a dataclass whose fields are made by
+`key`. A key that is unknown, missing, of another type or out of range is an error that names it and
+its file. `--training.epochs 5` overrides one; `--help` lists all of them with their defaults.
+"""
+
+import argparse
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from utils.errors import Parser, UserError
+from utils.paths import shown
+
+
+def key(
+    meaning: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field of a section: what it means, and its range (low and high are inside it)."""
+    limits = {">=": low, "<=": high, ">": above, "<": below}
+    limits = {sign: limit for sign, limit in limits.items() if limit is not None}
+    return dataclasses.field(metadata={"meaning": meaning, "limits": limits, "choices": choices})
+
+
+def schema(**sections: type) -> type:
+    """The configuration with these sections, itself a frozen dataclass."""
+    return dataclasses.make_dataclass("Config", sections.items(), frozen=True)
+
+
+def plain(config: Any) -> dict[str, dict[str, Any]]:
+    """A configuration as plain dictionaries: what config.json and a checkpoint hold."""
+    return dataclasses.asdict(config)
+
+
+def expected(field: dataclasses.Field) -> str:
+    """In words: "a whole number >= 1", "one of none, rotary", "a list of whole numbers"."""
+    choices, limits = field.metadata["choices"], field.metadata["limits"]
+    if choices:
+        return "one of " + ", ".join(choices)
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        bool: "true or false",
+        list[int]: "a list of whole numbers",
+    }
+    parts = (
+        typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
+    )
+    text = " or ".join("null" if part is types.NoneType else words[part] for part in parts)
+    return " ".join([text, *(f"{sign} {limit}" for sign, limit in limits.items())])
+
+
+def checked(value: Any, field: dataclasses.Field) -> Any:
+    """The value as the field's type (a whole number may stand for a number), or ValueError."""
+    parts = (
+        typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
+    )
+    if value is None and types.NoneType in parts:
+        return None
+    if float in parts and type(value) is int:
+        value = float(value)
+    if list[int] in parts and type(value) is list and all(type(item) is int for item in value):
+        numbers = value
+    elif type(value) in parts:
+        numbers = [value]
+    else:
+        raise ValueError
+    limits, choices = field.metadata["limits"], field.metadata["choices"]
+    compare = {
+        ">=": lambda number, limit: number >= limit,
+        "<=": lambda number, limit: number <= limit,
+        ">": lambda number, limit: number > limit,
+        "<": lambda number, limit: number < limit,
+    }
+    for number in numbers:
+        if type(number) is float and not abs(number) < float("inf"):
+            raise ValueError
+        if not all(compare[sign](number, limit) for sign, limit in limits.items()):
+            raise ValueError
+    if choices and value not in choices:
+        raise ValueError
+    return value
+
+
+def build(values: Any, config_type: type, source: str) -> Any:
+    """Plain dictionaries -> the configuration. UserError names the key at fault and its source."""
+    sections = {field.name: field.type for field in dataclasses.fields(config_type)}
+    _same_keys(values, sections, source, "section")
+    built = {}
+    for name, section in sections.items():
+        fields = {field.name: field for field in dataclasses.fields(section)}
+        _same_keys(values[name], fields, source, f"{name} key")
+        built[name] = {}
+        for field in fields.values():
+            value = values[name][field.name]
+            try:
+                built[name][field.name] = checked(value, field)
+            except ValueError:
+                raise UserError(
+                    f"{source}: {name}.{field.name} is {json.dumps(value)}, not {expected(field)}"
+                ) from None
+        built[name] = section(**built[name])
+    return config_type(**built)
+
+
+def _same_keys(values: Any, known: Mapping[str, Any], source: str, what: str) -> None:
+    if not isinstance(values, dict):
+        raise UserError(f"{source}: expected {{...}} with each {what} of {', '.join(known)}")
+    for name in values:
+        if name not in known:
+            raise UserError(f"{source}: unknown {what} {name!r} (known: {', '.join(known)})")
+    for name in known:
+        if name not in values:
+            raise UserError(f"{source}: missing {what} {name!r}")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, or UserError."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no such file: {shown(path)}") from None
+    except IsADirectoryError:
+        raise UserError(f"{shown(path)} is a folder, not a config file") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
+        raise UserError(f"{shown(path)} is not a JSON file: {problem}") from None
+
+
+def from_text(text: str, field: dataclasses.Field) -> Any:
+    """An option's text -> its value: JSON where it is JSON, else the text itself."""
+    if field.type is str:
+        return text
+    if field.type == list[int] and not text.startswith("["):
+        text = f"[{text}]"  # 1,10,100
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def parse(
+    argv: list[str] | None,
+    *,
+    description: str,
+    config_type: type,
+    default_file: Path,
+) -> tuple[Any, argparse.Namespace, dict[tuple[str, str], Any]]:
+    """The command line of a train.py -> (configuration, the other options, the keys overridden)."""
+    first = Parser(add_help=False)
+    first.add_argument("--config", type=Path, default=default_file)
+    file = first.parse_known_args(argv)[0].config
+    values = read_json(file)
+    defaults = build(values, config_type, shown(file))
+
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    run = parser.add_argument_group("the run")
+    run.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"settings (default: {shown(default_file)})"
+    )
+    run.add_argument("--ckpt_name", metavar="RUN", help="short for --model.name")
+    run.add_argument("--seed", metavar="S", help="short for --training.seed")
+    run.add_argument("--resume", action="store_true", help="go on from checkpoints/<run>/last.pt")
+    run.add_argument("--overwrite", action="store_true", help="start anew where the run exists")
+    run.add_argument(
+        "--dry-run", action="store_true", help="one tiny pass of everything; no run is written"
+    )
+    options = {}
+    for section in dataclasses.fields(config_type):
+        group = parser.add_argument_group(f"{section.name} (defaults: {shown(file)})")
+        for field in dataclasses.fields(section.type):
+            default = json.dumps(getattr(getattr(defaults, section.name), field.name))
+            options[f"{section.name}.{field.name}"] = (section.name, field)
+            group.add_argument(
+                f"--{section.name}.{field.name}",
+                metavar="VALUE",
+                help=f"{field.metadata['meaning']}; {expected(field)} (default: {default})".replace(
+                    "%", "%%"
+                ),
+            )
+    args = parser.parse_args(argv)
+    if args.resume and args.overwrite:
+        raise UserError("--resume goes on, --overwrite starts anew: give one of them")
+
+    given = {
+        name: text for name, text in vars(args).items() if name in options and text is not None
+    }
+    for short, name in (("ckpt_name", "model.name"), ("seed", "training.seed")):
+        if getattr(args, short) is not None:
+            given[name] = getattr(args, short)
+    overrides = {}
+    for name, text in given.items():
+        section, field = options[name]
+        try:
+            overrides[section, field.name] = checked(from_text(text, field), field)
+        except ValueError:
+            raise UserError(f"--{name} is {text!r}, not {expected(field)}") from None
+    return override(defaults, overrides), args, overrides
+
+
+def override(config: Any, values: Mapping[tuple[str, str], Any]) -> Any:
+    """A copy of the configuration with {(section, key): value} put in."""
+    for (section, name), value in values.items():
+        changed = dataclasses.replace(getattr(config, section), **{name: value})
+        config = dataclasses.replace(config, **{section: changed})
+    return config

@@ -1,0 +1,43 @@
+"""Characters, one-hot vectors and integer codes: the course's encoding and its inverse.
+
+An alphabet is the sorted list of a text's distinct characters; a code is an index into it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+
+def char_to_one_hot(char: str, alphabet: Sequence[str]) -> np.ndarray:
+    """One character -> uint8 vector (V,): 1 at its place in the alphabet, 0 elsewhere.
+
+    ValueError where `char` is not exactly one character of the alphabet.
+    """
+    places = np.flatnonzero(np.asarray(alphabet) == char)
+    if len(char) != 1 or len(places) != 1:
+        raise ValueError(f"{char!r} is not one character of the alphabet")
+    vector = np.zeros(len(alphabet), dtype=np.uint8)
+    vector[places[0]] = 1
+    return vector
+
+
+def one_hot_to_char(vector: np.ndarray, alphabet: Sequence[str]) -> str:
+    """The inverse of char_to_one_hot: a vector (V,) with a single 1 -> its character.
+
+    ValueError where the vector is no one-hot vector of this alphabet.
+    """
+    vector = np.asarray(vector)
+    if vector.shape != (len(alphabet),) or (vector == 1).sum() != 1 or (vector != 0).sum() != 1:
+        raise ValueError(f"expected one 1 among {len(alphabet)} numbers, else 0")
+    return str(alphabet[int(vector.argmax())])
+
+
+def one_hot(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.Tensor:
+    """Codes (B, T) in 0..V-1 -> one-hot vectors (B, T, V), built for one batch at a time.
+
+    A whole text would take V times the memory. One-hot times a matrix picks one of its rows: a
+    linear layer on this is a table of character vectors.
+    """
+    vectors = torch.zeros(*codes.shape, vocabulary, dtype=dtype, device=codes.device)
+    return vectors.scatter_(-1, codes.long().unsqueeze(-1), 1)

@@ -1,0 +1,79 @@
+"""A run: its two folders, and the decision whether it may start, must go on, or starts anew."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils import checkpoint, config, paths
+from utils.errors import UserError
+from utils.paths import shown
+
+# What may not change when a run goes on: the model's shape and the order of its data.
+FIXED = {"model", "data"}
+FIXED_KEYS = {("training", "batch_size"), ("training", "length"), ("training", "seed")}
+
+
+@dataclass(frozen=True)
+class Run:
+    """checkpoints/<name>/ and results/<name>/ (or two folders elsewhere, for a dry run)."""
+
+    name: str
+    checkpoints: Path
+    results: Path
+
+    @staticmethod
+    def named(name: str) -> "Run":
+        return Run(name, paths.checkpoint_folder(name), paths.result_folder(name))
+
+    def files(self) -> list[Path]:
+        """What training wrote into the checkpoint folder."""
+        names = ("*.pt", "*.partial", "config.json", "history.csv")
+        return [file for name in names for file in self.checkpoints.glob(name)]
+
+    def clear(self) -> None:
+        """Removes what an earlier run of this name left, and nothing else."""
+        events = (self.results / "tensorboard").glob("events.out.tfevents.*")
+        for file in [*self.files(), *events]:
+            file.unlink()
+
+
+def begin(args: Namespace, settings: Any) -> Run:
+    """A new run. UserError where it exists, unless --overwrite is given."""
+    run = Run.named(settings.model.name)
+    if run.files() and not args.overwrite:
+        raise UserError(
+            f"{shown(run.checkpoints)} exists: --resume goes on with it, "
+            "--overwrite starts it anew, --ckpt_name RUN takes another name"
+        )
+    return run
+
+
+def go_on(
+    kind: str, settings: Any, overrides: Mapping[tuple[str, str], Any]
+) -> tuple[Run, Any, dict[str, Any]]:
+    """A run to be resumed -> the run, its own settings with the overrides, its last checkpoint.
+
+    The settings are those the run began with: of what was typed, only what may change is taken.
+    UserError where there is nothing to resume, or where an override would change the model or data.
+    """
+    run = Run.named(settings.model.name)
+    last = run.checkpoints / "last.pt"
+    if not last.is_file():
+        raise UserError(f"{shown(last)} is not there, so there is nothing to resume")
+    content = checkpoint.load(last, kind)
+    if "training" not in content:
+        raise UserError(f"{shown(last)} holds no training state to resume from")
+    saved = config.build(content["config"], type(settings), shown(last))
+    for (section, name), value in overrides.items():
+        before = getattr(getattr(saved, section), name)
+        if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
+            raise UserError(f"--{section}.{name} was {before!r} and cannot change with --resume")
+    resumed = config.override(saved, overrides)
+    for section, values in config.plain(resumed).items():
+        for name, value in values.items():
+            wanted = getattr(getattr(settings, section), name)
+            if wanted != value:
+                print(f"resumed with {section}.{name} {value!r} of the run, not {wanted!r}")
+    return run, resumed, content

@@ -1,0 +1,255 @@
+"""How every next-character model learns: the task behind models/{lstm,tcn,transformer}/train.py."""
+
+import contextlib
+import dataclasses
+import math
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from utils import checkpoint
+from utils import config as configuration
+from utils.config import key
+from utils.device import DEVICES, choose_device, moved, random_state, restore_random_state
+from utils.errors import UserError
+from utils.loop import fit
+from utils.paths import shown
+from utils.protocol import Protocol, ProtocolConfig
+from utils.run import Run, begin, go_on
+from utils.schedule import warmup_cosine
+from utils.streaming import block_score, stream_score
+from utils.text_data import DataConfig, Streams, Text, load_text
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The "training" section of config.json."""
+
+    epochs: int = key("passes over the training text", low=1)
+    batch_size: int = key("B, streams read side by side", low=1)
+    length: int = key("T, characters of a stream read at a time", low=1)
+    carry_state: bool = key("keep the state from one batch to the next, or start each one cold")
+    learning_rate: float = key("AdamW's peak learning rate", above=0)
+    final_rate: float = key("share of the peak left at the last step", low=0, high=1)
+    warmup_steps: int = key("steps to the peak", low=0)
+    beta2: float = key("AdamW's second decay rate", low=0, below=1)
+    weight_decay: float = key("AdamW's decay of the matrices; vectors are spared", low=0)
+    clip_norm: float = key("longest gradient of all parameters together", above=0)
+    seed: int = key("of the weights, the order and dropout", low=0)
+    device: str = key("where to run", choices=DEVICES)
+
+
+def config_type(model_config: type) -> type:
+    """The sections of a text model's config.json."""
+    return configuration.schema(
+        model=model_config, data=DataConfig, training=TrainingConfig, protocol=ProtocolConfig
+    )
+
+
+class TextTask:
+    """Next-character training of one model on one text (see utils.loop.Task).
+
+    UserError where the text is too short for its windows, or the windows for learned positions.
+    """
+
+    unit = "char"
+    monitor = "val_nats"
+
+    def __init__(self, kind: str, model: nn.Module, text: Text, config: Any) -> None:
+        self.kind = kind
+        self.config = config
+        self.text = text
+        self.title = f"{config.model.name}: {kind} on data/{config.data.name}"
+        training = config.training
+        self.streams = Streams(text.training, training.batch_size, training.length, training.seed)
+        if len(text.validation) < training.length + 1:
+            raise UserError(
+                f"the validation text has {len(text.validation):,} characters, less than one "
+                f"window: lower training.length ({training.length}) or take a longer text"
+            )
+        limit = getattr(model, "position_limit", None)
+        if limit is not None and (training.carry_state or training.length > limit):
+            raise UserError(
+                f"learned positions end at model.context {limit}: "
+                "training.carry_state must be false and training.length no longer"
+            )
+        self.units_per_step = training.batch_size * training.length
+        self.device = choose_device(training.device)
+        self.model = model.to(self.device)
+        self.state = None
+        matrices = [p for p in model.parameters() if sum(size > 1 for size in p.shape) >= 2]
+        vectors = [p for p in model.parameters() if sum(size > 1 for size in p.shape) < 2]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": training.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=training.learning_rate,
+            betas=(0.9, training.beta2),
+        )
+        self.protocol = Protocol(config, text)
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+    def batches(self, epoch: int, first: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+        if first == 0:
+            self.state = None  # every epoch starts at another place
+        return self.streams.epoch(epoch, first)
+
+    def step(self, batch: tuple[torch.Tensor, torch.Tensor], number: int) -> dict[str, float]:
+        training = self.config.training
+        share = warmup_cosine(
+            number,
+            warmup=training.warmup_steps,
+            total=training.epochs * len(self),
+            final=training.final_rate,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * training.learning_rate
+
+        x, y = (codes.to(self.device) for codes in batch)  # (B, T) each
+        self.optimizer.zero_grad()
+        logits, state = self.model(x, self.state)  # (B, T, V)
+        loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
+        self.optimizer.step()
+        if training.carry_state:  # its values go on, its gradients end here
+            self.state = moved(state, self.device)
+        return {"train_nats": loss.item()}
+
+    def validate(self) -> dict[str, float]:
+        rate = self.optimizer.param_groups[0]["lr"]
+        return {"val_nats": block_score(self.model, self.text.validation), "learning_rate": rate}
+
+    def milestone(self, row: dict[str, Any], run: Run) -> None:
+        self.protocol.add(row, self.model)
+        self.protocol.write(run.results / "protocol.md")
+
+    def content(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "config": configuration.plain(self.config),
+            "alphabet": self.text.alphabet,
+            "model": self.model.state_dict(),
+        }
+
+    def training_state(self) -> dict[str, Any]:
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "random": random_state(self.device),
+            "state": moved(self.state, "cpu"),
+            "protocol": self.protocol.entries,
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        restore_random_state(state["random"], self.device)
+        self.state = moved(state["state"], self.device)
+        self.protocol.entries = state["protocol"]
+
+
+def train(
+    kind: str,
+    build: Callable[[Any, list[str]], nn.Module],
+    config: Any,
+    args: Namespace,
+    overrides: dict[tuple[str, str], Any],
+) -> None:
+    """The whole of a train.py after its command line is read: data, model, fit, final numbers."""
+    resume = None
+    if args.resume:
+        run, config, resume = go_on(kind, config, overrides)
+    elif not args.dry_run:
+        run = begin(args, config)
+    text = load_text(config.data.name)
+    with contextlib.ExitStack() as stack:
+        if args.dry_run:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dry-run-")))
+            run = Run(config.model.name, folder / "checkpoints", folder / "results")
+            config, text = tiny(config, text)
+        torch.manual_seed(config.training.seed)
+        model = build(config.model, text.alphabet)
+        task = TextTask(kind, model, text, config)
+        if resume is not None:
+            if resume["alphabet"] != text.alphabet:
+                raise UserError(f"data/{config.data.name} has changed since the run began")
+            model.load_state_dict(resume["model"])
+        elif not args.dry_run:
+            run.clear()
+        describe(task, run, dry=args.dry_run)
+        history = fit(
+            task,
+            run,
+            epochs=config.training.epochs,
+            milestones=config.protocol.epochs,
+            resume=resume,
+        )
+        report(task, run, history, dry=args.dry_run)
+
+
+def tiny(config: Any, text: Text) -> tuple[Any, Text]:
+    """The same settings for one epoch of two small batches, on the start of the text."""
+    batch_size, length = min(2, config.training.batch_size), min(32, config.training.length)
+    training = dataclasses.replace(
+        config.training, epochs=1, batch_size=batch_size, length=length, warmup_steps=1
+    )
+    protocol = dataclasses.replace(config.protocol, prompts=1, prompt_length=10, length=10)
+    short = Text(text.alphabet, text.codes[: 20 * batch_size * length])
+    return dataclasses.replace(config, training=training, protocol=protocol), short
+
+
+def describe(task: TextTask, run: Run, *, dry: bool) -> None:
+    """What is about to happen, before it takes long."""
+    text, training = task.text, task.config.training
+    parameters = sum(p.numel() for p in task.model.parameters())
+    where = "a temporary folder" if dry else f"{shown(run.checkpoints)}/ and {shown(run.results)}/"
+    print(
+        f"{task.title}: {parameters:,} parameters on {task.device}, "
+        f"alphabet of {len(text.alphabet)}; {len(text.training):,} characters to train on, "
+        f"{len(text.validation):,} to validate; {training.epochs} epochs of {len(task)} steps; "
+        f"writes {where}"
+    )
+    if parameters > 20 * len(text.training):
+        print("note: over 20 parameters for every character of the text: it will be memorised")
+    rare = sum(np.bincount(np.asarray(text.training), minlength=len(text.alphabet)) < 10)
+    if rare > len(text.alphabet) / 2:
+        print(f"note: {rare} of {len(text.alphabet)} characters occur less than 10 times")
+    field = getattr(task.model, "receptive_field", None)
+    if field is not None:
+        print(f"receptive field: {field} characters; a window is {training.length}")
+
+
+def report(task: TextTask, run: Run, history: list[dict[str, Any]], *, dry: bool) -> None:
+    """The last lines of a training: the exact validation numbers, a sample, what was written."""
+    if dry:
+        print("dry run: one tiny pass of everything went well; nothing was kept")
+        return
+    best = checkpoint.load(run.checkpoints / "best.pt", task.kind)
+    for name, content in (("last", None), ("best", best)):
+        if content is not None:
+            task.model.load_state_dict(content["model"])
+        nats, right = stream_score(task.model, task.text.validation)
+        blocks = block_score(task.model, task.text.validation)
+        epoch = history[-1]["epoch"] if content is None else content["epoch"]
+        print(f"{name} (epoch {epoch}): {score_line(nats, right, blocks)}")
+    files = "protocol.md, loss.png, tensorboard/"
+    print(f"wrote {shown(run.checkpoints)}/ and {shown(run.results)}/ ({files})")
+
+
+def score_line(nats: float, right: float, blocks: float) -> str:
+    """Validation in one line: the stream's nats and bits and accuracy, then cold blocks."""
+    return (
+        f"validation {nats:.4f} nats, {nats / math.log(2):.4f} bits per character, "
+        f"{100 * right:.1f} % of next characters right; "
+        f"on cold blocks of 256: {blocks:.4f} nats"
+    )
