@@ -1,10 +1,10 @@
-"""What a user meets when something is wrong: one line on stderr and an exit status, no traceback."""
+"""What a user meets when something is wrong: one line on stderr, an exit status, no traceback."""
 
 import argparse
 import functools
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class UserError(Exception):
@@ -20,9 +20,9 @@ class Interrupted(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are one line too, and whose options are never guessed from a prefix."""
+    """argparse whose mistakes are one line too, and which never guesses an option from a prefix."""
 
-    def __init__(self, **options) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """A model that reads and writes one text through its state: evaluation and sampling.
 
-All models share one contract, `forward(x, state=None) -> (logits, state)`, so everything here exists
-once. Nothing is ever read twice, with one exception: positions that end (see `Reader`).
+All models share one contract, `forward(x, state=None) -> (logits, state)`, so everything here
+exists once. Nothing is ever read twice, with one exception: positions that end (see `Reader`).
 """
 
 from collections.abc import Iterator

@@ -114,7 +114,7 @@ class Streams:
     length: int
     seed: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self) == 0 or len(self.codes) < 2:
             raise UserError(
                 f"the training text has {len(self.codes):,} characters, too few for "

@@ -1,4 +1,4 @@
-"""A temporal convolutional network: dilated causal convolutions, and the character model around them.
+"""A temporal convolutional network: dilated causal convolutions, and a character model of them.
 
 Bai, Kolter & Koltun 2018, "An empirical evaluation of generic convolutional and recurrent networks
 for sequence modeling", section 3. Level l has dilation 2^l, so the view doubles with every level

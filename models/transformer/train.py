@@ -1,7 +1,7 @@
 """Train the Transformer on text.
 
-    python models/transformer/train.py                            the default text, by config.json
-    python models/transformer/train.py --model.positions rotary --training.epochs 5 --ckpt_name rotary
+    python models/transformer/train.py                          the default text, by config.json
+    python models/transformer/train.py --model.positions rotary --ckpt_name rotary
 
 Writes checkpoints/<run>/ and results/<run>/. Then: python models/transformer/test.py
 """
