@@ -10,7 +10,7 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device; auto is CUDA when present, else MPS, else the CPU. UserError where it is absent."""
+    """auto is CUDA when present, else MPS, else the CPU. UserError where the device is absent."""
     present = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),

@@ -1,0 +1,98 @@
+"""A text file becomes numbers, and the numbers become the text again."""
+
+import numpy as np
+import pytest
+
+import data_preparation
+from data_preparation import txt_to_numpy
+from utils.helper_functions import char_to_one_hot, one_hot_to_char
+from utils.text_data import Text, decode, load_text
+
+TEXTS = {
+    "plain": "Two lines.\nAnd no end",
+    "windows": "One.\r\n\r\nTwo.\r\n",
+    "old mac": "One.\rTwo.\r",
+    "mixed": "a\rb\nc\r\nd\n\re",
+    "blank lines": "\n\n  \nOne.\n\n",
+    "chinese": "道可道,非常道。\n名可名,非常名。\n",
+    "emoji": "🙂 and 👩\u200d🚀, e\u0301 and é\n",
+    "controls": "tab\tbell\x07 form\x0c\x0b\x1c\x85\u2028 end\n",
+    "byte order mark": "\ufeffone\n",
+}
+
+
+@pytest.mark.parametrize("form", ["one_hot", "codes"])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_raw_text_comes_back_exactly(text, form, repository, capsys):
+    file = repository / "some text.txt"
+    file.write_bytes(text.encode("utf-8"))
+    argv = ["--text", str(file), "--raw", "--name", "some", "--format", form]
+    assert data_preparation.main(argv) == 0
+    loaded = load_text("some")
+    assert decode(loaded.codes, loaded.alphabet).encode("utf-8") == file.read_bytes()
+    assert loaded.alphabet == sorted(set(text))
+    assert f"{len(text)} characters" in capsys.readouterr().out
+
+
+def test_samples_are_the_lines_of_the_course(repository):
+    file = repository / "tale.txt"
+    file.write_text("The Bridge\n\n   \nHums.\r\nNo end", encoding="utf-8", newline="")
+    assert data_preparation.main(["--text", str(file)]) == 0
+    folder = repository / "data" / "tale"
+    alphabet = np.load(folder / "alphabet.npy")
+    lines = ["the bridge\n", "hums.\r\n", "no end"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "alphabet.npy",
+        *(f"sample_{index:04}.npy" for index in range(3)),
+    ]
+    for index, line in enumerate(lines):
+        sample = np.load(folder / f"sample_{index:04}.npy")
+        assert sample.dtype == np.uint8
+        assert sample.shape == (len(line), len(alphabet))
+        for row, char in zip(sample, line, strict=True):
+            assert (row == char_to_one_hot(char, alphabet)).all()
+            assert one_hot_to_char(row, alphabet) == char
+
+
+def test_index_is_as_wide_as_the_count_needs(repository):
+    file = repository / "long.txt"
+    file.write_text("ab\n" * 10_001, encoding="utf-8")
+    assert data_preparation.main(["--text", str(file)]) == 0
+    names = sorted(p.name for p in (repository / "data" / "long").glob("sample_*"))
+    assert (names[0], names[-1]) == ("sample_00000.npy", "sample_10000.npy")
+
+
+def test_preparing_again_leaves_nothing_of_the_last_time(repository):
+    file = repository / "tale.txt"
+    file.write_text("one\ntwo\nthree\n", encoding="utf-8")
+    data_preparation.main(["--text", str(file)])
+    data_preparation.main(["--text", str(file), "--format", "codes"])
+    folder = repository / "data" / "tale"
+    assert sorted(p.name for p in folder.iterdir()) == ["alphabet.npy", "codes.npy"]
+    assert not list((repository / "data").glob(".preparing*"))
+
+
+def test_codes_take_as_few_bytes_as_the_alphabet_allows():
+    for count, dtype in ((2, np.uint8), (256, np.uint8), (257, np.uint16), (65_537, np.uint32)):
+        text = "".join(chr(0x10000 + index) for index in range(count))
+        alphabet, codes, lengths = txt_to_numpy(text)
+        assert codes.dtype == dtype
+        assert (codes == np.arange(count)).all()
+        assert "".join(alphabet) == text
+        assert lengths.tolist() == [count]
+
+
+def test_one_hot_refuses_what_is_no_character():
+    alphabet = ["a", "b", "c"]
+    assert char_to_one_hot("b", alphabet).tolist() == [0, 1, 0]
+    for char in ("d", "", "ab"):
+        with pytest.raises(ValueError, match="alphabet"):
+            char_to_one_hot(char, alphabet)
+    for vector in ([0, 0, 0], [1, 1, 0], [0, 2, 0], [0, 1]):
+        with pytest.raises(ValueError, match="expected one 1"):
+            one_hot_to_char(np.array(vector), alphabet)
+
+
+def test_validation_is_the_last_tenth():
+    text = Text(["a"], np.zeros(1_115_394, dtype=np.uint8))
+    assert (len(text.training), len(text.validation)) == (1_003_854, 111_540)

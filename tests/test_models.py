@@ -1,0 +1,308 @@
+"""The three models against known results: shapes, library oracles, causality, streams."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models.lstm.modules import LSTM
+from models.tcn.modules import CausalConv, ResidualBlock
+from models.tcn.modules import Model as TCN
+from models.tcn.modules import ModelConfig as TCNConfig
+from models.transformer.modules import CausalAttention, band, rotate, sinusoids
+from models.transformer.modules import Model as Transformer
+from models.transformer.modules import ModelConfig as TransformerConfig
+from tests.conftest import MODELS
+from utils.helper_functions import one_hot
+from utils.streaming import Reader
+
+every_model = pytest.mark.parametrize("model", MODELS, indirect=True)
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+
+
+def assert_close(ours, theirs, what):
+    """The largest difference, relative to the largest value."""
+    error = (ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-30)
+    assert error <= TOLERANCE[theirs.dtype], f"{what} is off by {error:.1e} of its largest value"
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("with_state", [False, True])
+@pytest.mark.parametrize(("layers", "batch", "time"), [(1, 3, 7), (2, 4, 20), (3, 1, 1)])
+def test_lstm_equals_the_library(layers, batch, time, with_state, dtype):
+    torch.manual_seed(1)
+    ours = LSTM(5, 6, layers).to(dtype)
+    oracle = nn.LSTM(5, 6, layers, batch_first=True).to(dtype)
+    with torch.no_grad():
+        for depth, layer in enumerate(ours.layers):
+            layer.b.normal_()  # so that a gate's bias in the wrong place shows
+            getattr(oracle, f"weight_ih_l{depth}").copy_(layer.W)
+            getattr(oracle, f"weight_hh_l{depth}").copy_(layer.U)
+            getattr(oracle, f"bias_ih_l{depth}").copy_(layer.b)
+            getattr(oracle, f"bias_hh_l{depth}").zero_()
+    x = torch.randn(batch, time, 5, dtype=dtype)
+    state = [torch.randn(layers, batch, 6, dtype=dtype) for _ in "hc"]
+    results = []
+    for network in (ours, oracle):
+        inputs = [tensor.clone().requires_grad_() for tensor in (x, *state)]
+        out, (h, c) = network(inputs[0], tuple(inputs[1:]) if with_state else None)
+        weights = torch.linspace(-1, 1, out.numel(), dtype=dtype).view_as(out)
+        ((out * weights).sum() + (h * c).sum()).backward()
+        results.append((out, h, c, [t.grad for t in inputs if t.grad is not None]))
+    (out, h, c, grads), (out_, h_, c_, grads_) = results
+    for name, a, b in (("out", out, out_), ("h", h, h_), ("c", c, c_)):
+        assert_close(a, b, name)
+    assert len(grads) == len(grads_) == (3 if with_state else 1)
+    for a, b in zip(grads, grads_, strict=True):
+        assert_close(a, b, "gradient of x, h or c")
+    for depth, layer in enumerate(ours.layers):
+        for name, theirs in (("W", "weight_ih"), ("U", "weight_hh"), ("b", "bias_ih")):
+            theirs = getattr(oracle, f"{theirs}_l{depth}").grad
+            assert_close(getattr(layer, name).grad, theirs, f"gradient of {name}, layer {depth}")
+
+
+def test_lstm_starts_as_promised():
+    torch.manual_seed(0)
+    for start in ("orthogonal", "xavier"):
+        layer = LSTM(40, 30, recurrent_init=start).layers[0]
+        i, f, g, o = layer.b.detach().chunk(4)
+        assert (f == 1).all()
+        assert (torch.stack([i, g, o]) == 0).all()
+        for W_gate, U_gate in zip(layer.W.chunk(4), layer.U.chunk(4), strict=True):
+            bound = math.sqrt(6 / (40 + 30))  # Xavier's, for one gate
+            assert bound * 0.95 < W_gate.abs().max() <= bound
+            if start == "orthogonal":
+                assert torch.allclose(U_gate @ U_gate.T, torch.eye(30), atol=1e-5)
+            else:
+                assert math.sqrt(6 / 60) * 0.95 < U_gate.abs().max() <= math.sqrt(6 / 60)
+    with pytest.raises(ValueError, match="recurrent_init"):
+        LSTM(2, 3, recurrent_init="zero")
+
+
+def test_lstm_names_a_wrong_shape():
+    lstm = LSTM(5, 6, 2)
+    with pytest.raises(ValueError, match="expected"):
+        lstm(torch.zeros(3, 4, 7))
+    with pytest.raises(ValueError, match="h is"):
+        lstm(torch.zeros(3, 4, 5), (torch.zeros(1, 3, 6), torch.zeros(1, 3, 6)))
+
+
+def test_lstm_drops_between_layers_in_training_only():
+    torch.manual_seed(0)
+    lstm, x = LSTM(5, 6, 2, dropout=0.5), torch.randn(2, 3, 5)
+    assert not torch.equal(lstm(x)[0], lstm(x)[0])
+    lstm.eval()
+    assert torch.equal(lstm(x)[0], lstm(x)[0])
+
+
+@every_model
+def test_shapes(model):
+    logits, state = model(torch.randint(11, (3, 5)))
+    assert logits.shape == (3, 5, 11)
+    logits, _ = model(torch.randint(11, (3, 1)), state)
+    assert logits.shape == (3, 1, 11)
+
+
+def test_shapes_of_the_layers():
+    h, past = CausalConv(4, 6, 3, 2)(torch.zeros(2, 4, 5))
+    assert (h.shape, past.shape) == ((2, 6, 5), (2, 4, 4))
+    h, past = ResidualBlock(4, 3, 2, dropout=0.0)(torch.zeros(2, 4, 5), (None, None))
+    assert (h.shape, [p.shape for p in past]) == ((2, 4, 5), [(2, 4, 4)] * 2)
+    attention = CausalAttention(8, 2, 3, rotary=True)
+    h, (k, v) = attention(torch.zeros(2, 5, 8), torch.arange(5), None)
+    assert (h.shape, k.shape, v.shape) == ((2, 5, 8), (2, 2, 2, 4), (2, 2, 2, 4))
+    out, (h, c) = LSTM(4, 6, 2)(torch.zeros(3, 5, 4))
+    assert (out.shape, h.shape, c.shape) == ((3, 5, 6), (2, 3, 6), (2, 3, 6))
+
+
+@every_model
+def test_the_future_changes_nothing_before_it(model):
+    x = torch.randint(11, (2, 8))
+    logits, _ = model(x)
+    for t in range(1, 8):
+        changed = x.clone()
+        changed[:, t:] = (changed[:, t:] + 1 + torch.randint(10, (2, 8 - t))) % 11
+        other, _ = model(changed)
+        assert torch.equal(logits[:, :t], other[:, :t]), f"the future at {t} leaks"
+        assert not torch.equal(logits[:, t], other[:, t]), f"the character at {t} is not read"
+
+
+@every_model
+@pytest.mark.parametrize("pieces", [[1] * 40, [3, 1, 7, 1, 1, 20, 7], [13, 27]])
+def test_stream_equals_full_pass(model, pieces):
+    """40 characters: beyond the Transformer's context (8) and the TCN's receptive field (29)."""
+    if getattr(model, "position_limit", None):
+        pieces = [1] * 8 if pieces[0] == 1 else [3, 1, 4]  # learned positions end there
+    x = torch.randint(11, (2, sum(pieces)))
+    full, _ = model(x)
+    state, streamed = None, []
+    for piece in x.split(pieces, dim=1):
+        logits, state = model(piece, state)
+        streamed.append(logits)
+    assert_close(torch.cat(streamed, dim=1), full, "the stream")
+
+
+@every_model
+def test_a_row_of_a_batch_is_a_batch_of_one(model):
+    x = torch.randint(11, (4, 8))
+    together, _ = model(x)
+    for row in range(4):
+        alone, _ = model(x[row : row + 1])
+        assert_close(together[row : row + 1], alone, f"row {row}")
+
+
+@every_model
+def test_overfits_one_batch(model):
+    model.float().train()
+    x = torch.randint(11, (4, 9), generator=torch.Generator().manual_seed(0))[:, :9]
+    x, y = x[:, :-1], x[:, 1:]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(x)[0].flatten(0, 1), y.flatten())
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+
+
+@pytest.mark.parametrize(("kernel", "levels"), [(1, 3), (2, 1), (2, 4), (3, 3), (5, 2)])
+def test_receptive_field_is_the_formula(kernel, levels):
+    torch.manual_seed(0)
+    model = TCN(3, TCNConfig("m", 4, kernel, levels, 0.0)).double().eval()
+    field = model.receptive_field
+    assert field == 1 + 2 * (kernel - 1) * (2**levels - 1)
+    with torch.no_grad():  # ReLUs that always pass, so that no path to the past is shut
+        for block in model.blocks:
+            block.first.conv.bias.fill_(100.0)
+            block.second.conv.bias.fill_(100.0)
+    x = torch.randint(3, (1, field + 5))
+    last = model(x)[0][0, -1]
+    seen = []
+    for back in range(1, x.shape[1] + 1):
+        changed = x.clone()
+        changed[0, -back] = (changed[0, -back] + 1) % 3
+        seen.append(not torch.equal(model(changed)[0][0, -1], last))
+    assert seen == [True] * field + [False] * 5
+
+
+def test_weight_norm_starts_where_the_initialisation_says():
+    torch.manual_seed(0)
+    conv = CausalConv(64, 64, 3, 1).conv
+    expected_std = math.sqrt(2 / (64 * 3))  # Kaiming's for ReLU
+    assert conv.weight.std().item() == pytest.approx(expected_std, rel=0.05)
+    length, direction = (
+        conv.parametrizations.weight.original0,
+        conv.parametrizations.weight.original1,
+    )
+    assert torch.allclose(length.flatten(), direction.flatten(1).norm(dim=1))
+
+
+def test_attention_equals_the_library():
+    torch.manual_seed(0)
+    for dtype in TOLERANCE:
+        for context in (3, 100):
+            attention = CausalAttention(12, 3, context, rotary=False).to(dtype)
+            x = torch.randn(2, 10, 12, dtype=dtype, requires_grad=True)
+            ours, _ = attention(x, torch.arange(10), None)
+            q, k, v = attention.qkv(x).chunk(3, dim=2)
+            q, k, v = (t.view(2, 10, 3, 4).transpose(1, 2) for t in (q, k, v))
+            t = torch.arange(10)
+            mask = (t[:, None] >= t) & (t[:, None] - t < context)
+            theirs = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            theirs = attention.out(theirs.transpose(1, 2).reshape(2, 10, 12))
+            assert_close(ours, theirs, "attention")
+            parameters = (x, *attention.parameters())
+            weights = torch.randn_like(ours)
+            for a, b in zip(
+                torch.autograd.grad((ours * weights).sum(), parameters, retain_graph=True),
+                torch.autograd.grad((theirs * weights).sum(), parameters),
+                strict=True,
+            ):
+                assert_close(a, b, "a gradient of attention")
+
+
+def test_band_is_the_drawing():
+    drawn = ["11...", "111..", ".111.", "..111"]
+    expected = torch.tensor([[mark == "1" for mark in row] for row in drawn])
+    assert torch.equal(band(4, 5, 3, torch.device("cpu")), expected)
+
+
+def test_rotary_scores_depend_on_the_distance_only():
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
+    scores = []
+    for shift in (0, 5, 100_000):
+        angles = sinusoids(torch.tensor([7 + shift, 3 + shift]), 8)
+        scores.append((rotate(q, angles[:1]) * rotate(k, angles[1:])).sum())
+    assert torch.allclose(torch.stack(scores), scores[0])
+    angles = sinusoids(torch.tensor([7, 4]), 8)
+    assert not torch.allclose((rotate(q, angles[:1]) * rotate(k, angles[1:])).sum(), scores[0])
+
+
+def test_sinusoids_are_the_papers():
+    angles = sinusoids(torch.tensor([0, 3]), 4)
+    assert torch.allclose(angles, torch.tensor([[0, 0], [3, 3 / 100]], dtype=torch.float64))
+
+
+def test_positions_change_what_order_means():
+    """Two swapped characters in a single layer: only a model with positions tells the orders apart
+    (the last query sees the same set of characters)."""
+    for positions, tells in (
+        ("none", False),
+        ("learned", True),
+        ("sinusoidal", True),
+        ("rotary", True),
+    ):
+        torch.manual_seed(0)
+        model = Transformer(5, TransformerConfig("m", 16, 2, 1, 8, positions, 0.0)).double().eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.3 * torch.randn_like(parameter)
+        a, b = (
+            model(torch.tensor([[0, 1, 2]]))[0][0, -1],
+            model(torch.tensor([[1, 0, 2]]))[0][0, -1],
+        )
+        assert torch.allclose(a, b) != tells, positions
+
+
+def test_context_bounds_what_every_layer_sees():
+    """2 layers of context 8 see 15 characters: not one more, however long the text."""
+    config = TransformerConfig("m", 16, 2, 2, 8, "rotary", 0.0)
+    torch.manual_seed(0)
+    model = Transformer(11, config).double().eval()
+    x = torch.randint(11, (1, 30))
+    last = model(x)[0][0, -1]
+    for back, seen in ((15, True), (16, False)):
+        changed = x.clone()
+        changed[0, -back] = (changed[0, -back] + 1) % 11
+        assert torch.allclose(model(changed)[0][0, -1], last, atol=1e-14, rtol=0) != seen
+
+
+@pytest.mark.parametrize("model", ["learned"], indirect=True)
+def test_learned_positions_end_and_start_anew_from_the_last_half(model):
+    x = torch.randint(11, (1, 13))
+    with pytest.raises(ValueError, match="end at 8"):
+        model(x)
+    reader = Reader(model)
+    logits = torch.cat([reader.read(x[:, :5]), reader.read(x[:, 5:])], dim=1)
+    assert reader.restarts == 2  # after 8 characters, and after 12
+    assert_close(logits[:, :8], model(x[:, :8])[0], "before the end")
+    assert_close(logits[:, 8:12], model(x[:, 4:12])[0][:, 4:], "from the last half on")
+    assert_close(logits[:, 12:], model(x[:, 8:13])[0][:, 4:], "after the second end")
+
+
+def test_model_refuses_widths_that_do_not_fit():
+    for width, heads, positions, words in (
+        (10, 3, "none", "multiple"),
+        (6, 2, "rotary", "even width per head"),
+        (5, 1, "sinusoidal", "even model.width"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Transformer(5, TransformerConfig("m", width, heads, 1, 8, positions, 0.0))
+
+
+def test_one_hot_times_a_matrix_is_a_table_lookup():
+    codes, table = torch.randint(7, (3, 5)), torch.randn(7, 4)
+    assert torch.equal(one_hot(codes, 7, torch.float32) @ table, table[codes])
