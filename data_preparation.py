@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from utils import paths
 from utils.errors import Parser, UserError, command
-from utils.paths import ROOT, check_name, data_folder, shown
+from utils.paths import check_name, data_folder, shown
 from utils.text_data import FORMATS
 
 
@@ -112,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
         "--text",
         type=Path,
         metavar="FILE",
-        default=ROOT / "data" / "text.txt",
+        default=paths.ROOT / "data" / "text.txt",
         help="a UTF-8 text (default: data/text.txt)",
     )
     parser.add_argument("--name", help="write to data/NAME/ (default: the file's name, no ending)")

@@ -14,6 +14,7 @@ from utils import paths
 from utils.text_data import Text
 
 REPOSITORY = paths.ROOT
+torch.set_num_threads(1)  # small models: a second thread only waits for the first
 
 
 def small_models() -> dict:

@@ -41,3 +41,12 @@ def one_hot(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.T
     """
     vectors = torch.zeros(*codes.shape, vocabulary, dtype=dtype, device=codes.device)
     return vectors.scatter_(-1, codes.long().unsqueeze(-1), 1)
+
+
+def characters(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.Tensor:
+    """Codes (B, T) -> the input of the models: one-hot vectors (B, T, V) of length sqrt(V).
+
+    Xavier's initialisation expects inputs with a mean square of 1. A plain one-hot vector has 1 / V:
+    it would leave the first layer almost silent and training slow to start.
+    """
+    return vocabulary**0.5 * one_hot(codes, vocabulary, dtype)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from utils import paths
 from utils.config import key
 from utils.errors import UserError
-from utils.paths import ROOT, data_folder, shown
+from utils.paths import data_folder, shown
 
 FORMATS = ("one_hot", "codes")
 VALIDATION_SHARE = 0.1  # the last tenth of the characters
@@ -73,7 +74,7 @@ def load_text(name: str) -> Text:
             )
         from data_preparation import prepare  # here: that file imports this one
 
-        prepare(ROOT / "data" / "text.txt", name)
+        prepare(paths.ROOT / "data" / "text.txt", name)
     try:
         alphabet = [str(char) for char in np.load(folder / "alphabet.npy")]
         codes = _load_codes(folder)

@@ -235,13 +235,10 @@ def report(task: TextTask, run: Run, history: list[dict[str, Any]], *, dry: bool
         print("dry run: one tiny pass of everything went well; nothing was kept")
         return
     best = checkpoint.load(run.checkpoints / "best.pt", task.kind)
-    for name, content in (("last", None), ("best", best)):
-        if content is not None:
-            task.model.load_state_dict(content["model"])
-        nats, right = stream_score(task.model, task.text.validation)
-        blocks = block_score(task.model, task.text.validation)
-        epoch = history[-1]["epoch"] if content is None else content["epoch"]
-        print(f"{name} (epoch {epoch}): {score_line(nats, right, blocks)}")
+    task.model.load_state_dict(best["model"])
+    nats, right = stream_score(task.model, task.text.validation)
+    blocks = block_score(task.model, task.text.validation)
+    print(f"best (epoch {best['epoch']} of {len(history)}): {score_line(nats, right, blocks)}")
     files = "protocol.md, loss.png, tensorboard/"
     print(f"wrote {shown(run.checkpoints)}/ and {shown(run.results)}/ ({files})")
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from models.lstm.recurrence import Recurrence
 from utils.config import key
-from utils.helper_functions import one_hot
+from utils.helper_functions import characters
 
 State = tuple[torch.Tensor, torch.Tensor]
 
@@ -64,11 +65,21 @@ class LSTMLayer(nn.Module):
         h, c = state
         # W x_t + b needs no earlier output: all T of them in one product, outside the loop.
         projected = x.transpose(0, 1) @ self.W.T + self.b  # (T, B, 4H)
+        if len(projected) == 1:  # a stream, one character at a time
+            h, c = self.step(projected[0], h, c)
+            return h[:, None], (h, c)
+        # What `read` does, with the gradient derived by hand: see recurrence.py.
+        outputs, h, c = Recurrence.apply(projected, h, c, self.U)
+        return outputs.transpose(0, 1), (h, c)  # (B, T, H)
+
+    def read(self, projected: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """The recurrence in plain steps: W x + b (T, B, 4H) -> outputs (T, B, H), state."""
+        h, c = state
         outputs = []
-        for Wx_b in projected.unbind(0):
+        for Wx_b in projected:
             h, c = self.step(Wx_b, h, c)
             outputs.append(h)
-        return torch.stack(outputs, dim=1), (h, c)  # (B, T, H)
+        return torch.stack(outputs), (h, c)
 
     def step(self, Wx_b: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> State:
         """W x_t + b (B, 4H), h_{t-1} and c_{t-1} (B, H) -> h_t and c_t (B, H)."""
@@ -149,5 +160,5 @@ class Model(nn.Module):
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Codes x (B, T) in 0..V-1, state (h, c) -> logits (B, T, V) of the next one, state."""
-        out, state = self.lstm(one_hot(x, self.vocabulary, self.head.weight.dtype), state)
+        out, state = self.lstm(characters(x, self.vocabulary, self.head.weight.dtype), state)
         return self.head(self.dropout(out)), state

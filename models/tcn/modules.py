@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from utils.config import key
-from utils.helper_functions import one_hot
+from utils.helper_functions import characters
 
 State = tuple[torch.Tensor, ...]
 
@@ -73,16 +73,15 @@ class ResidualBlock(nn.Module):
     """Two causal convolutions beside a shortcut (Bai et al. 2018, figure 1b).
 
     Unlike there, nothing follows the sum: the shortcut stays a straight line through all levels,
-    along which gradients pass unchanged (He et al. 2016, "Identity mappings"). And the second
-    convolution starts at zero length, so every block starts as the identity: training is stable
-    from the first step, at any depth.
+    along which gradients pass unchanged (He et al. 2016, "Identity mappings in deep residual
+    networks").
     """
 
     def __init__(self, channels: int, kernel_size: int, dilation: int, *, dropout: float) -> None:
         super().__init__()
         self.first = CausalConv(channels, channels, kernel_size, dilation)
         self.second = CausalConv(channels, channels, kernel_size, dilation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout1d(dropout)  # whole channels, as in the paper
 
     def forward(
         self, x: torch.Tensor, past: tuple[torch.Tensor | None, torch.Tensor | None]
@@ -120,7 +119,7 @@ class Model(nn.Module):
         The state is one tensor (B, C, (k - 1) d) for each convolution, first to last.
         """
         pasts = iter(state) if state is not None else iter([None] * 2 * len(self.blocks))
-        hidden = self.embed(one_hot(x, self.vocabulary, self.head.weight.dtype))  # (B, T, C)
+        hidden = self.embed(characters(x, self.vocabulary, self.head.weight.dtype))  # (B, T, C)
         hidden, new_state = hidden.transpose(1, 2), []  # (B, C, T), here and nowhere else
         for block in self.blocks:
             hidden, past = block(hidden, (next(pasts), next(pasts)))

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from utils.config import key
-from utils.helper_functions import one_hot
+from utils.helper_functions import characters
 
 Cache = tuple[torch.Tensor, torch.Tensor]  # keys and values, (B, N, S, D) each
 State = tuple[int, tuple[Cache, ...]]  # characters read so far, and every layer's cache
@@ -166,18 +166,14 @@ class Model(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, vocabulary)
-        self.apply(self._initialise)
-        for (
-            block
-        ) in self.blocks:  # the shortcut adds 2 L outputs: keep their sum at the scale of one
-            for last in (block.attention.out, block.mlp[2]):
-                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * config.layers))
-
-    @staticmethod
-    def _initialise(module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):  # the scale of GPT-2 (Radford et al. 2019)
-            nn.init.normal_(module.weight, std=0.02)
-            nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        with torch.no_grad():  # 2 L outputs are added to the shortcut: keep their sum at the
+            for block in self.blocks:  # scale of one (Radford et al. 2019, section 2.3)
+                block.attention.out.weight /= math.sqrt(2 * config.layers)
+                block.mlp[2].weight /= math.sqrt(2 * config.layers)
 
     @property
     def position_limit(self) -> int | None:
@@ -191,7 +187,7 @@ class Model(nn.Module):
         """
         read, caches = state if state is not None else (0, (None,) * len(self.blocks))
         positions = torch.arange(read, read + x.shape[1], device=x.device)
-        hidden = self.embed(one_hot(x, self.vocabulary, self.head.weight.dtype))  # (B, T, d)
+        hidden = self.embed(characters(x, self.vocabulary, self.head.weight.dtype))  # (B, T, d)
         if self.positions == "learned":
             if read + x.shape[1] > self.position_limit:
                 raise ValueError(

@@ -1,0 +1,106 @@
+"""The course's study: three sizes and three learning rates of each model, on the default text.
+
+    python benchmarks/sizes.py                 all of it, and the Transformer's positions
+    python benchmarks/sizes.py --study tcn     one table of it
+    python benchmarks/sizes.py --quick         one tiny run of each: does it work?
+
+Each run has its model's config.json but for what its table varies and the epochs, which are the
+same for all. Printed: the best validation nats per character on cold blocks of 256 with its
+epoch, and the training nats at the end. Nothing but the tables is written (results/sizes/).
+"""
+
+import argparse
+import importlib
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root
+
+import torch
+
+from utils import config as configuration
+from utils import paths
+from utils.checkpoint import write_whole
+from utils.errors import Parser, command
+from utils.loop import fit
+from utils.paths import shown
+from utils.run import Run
+from utils.text_data import Text, load_text
+from utils.text_training import TextTask, config_type, tiny
+
+STUDIES = {  # which model, the key that varies, its values
+    "lstm": ("lstm", "hidden_size", (64, 128, 256)),
+    "tcn": ("tcn", "channels", (32, 64, 128)),
+    "transformer": ("transformer", "width", (32, 64, 128)),
+    "positions": ("transformer", "positions", ("none", "learned", "sinusoidal", "rotary")),
+}
+RATES = (0.001, 0.003, 0.01)
+
+
+def measure(kind: str, model_type: type, config: Any, text: Text) -> tuple[int, dict, dict]:
+    """One training -> parameters, the row of its best epoch, the row of its last."""
+    torch.manual_seed(config.training.seed)
+    model = model_type(len(text.alphabet), config.model)
+    task = TextTask(kind, model, text, config)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(config.model.name, Path(folder, "checkpoints"), Path(folder, "results"))
+        history = fit(task, run, epochs=config.training.epochs, milestones=())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return parameters, min(history, key=lambda row: row["val_nats"]), history[-1]
+
+
+def study(kind: str, key: str, values: tuple[Any, ...], epochs: int, quick: bool) -> str:
+    """All runs of one study -> its table in Markdown."""
+    modules = importlib.import_module(f"models.{kind}.modules")
+    file = paths.ROOT / "models" / kind / "config.json"
+    base = configuration.build(
+        configuration.read_json(file), config_type(modules.ModelConfig), shown(file)
+    )
+    text = load_text(base.data.name)
+    if quick:
+        base, text = tiny(base, text)
+        epochs = 1
+    head = " | ".join(f"rate {rate}" for rate in RATES)
+    lines = [f"| {kind}: {key} | parameters | {head} |", "|---|---|" + "---|" * len(RATES)]
+    for value in values[:1] if quick else values:
+        cells = []
+        for rate in RATES[:1] if quick else RATES:
+            config = configuration.override(
+                base,
+                {
+                    ("model", key): value,
+                    ("training", "learning_rate"): rate,
+                    ("training", "epochs"): epochs,
+                },
+            )
+            parameters, best, last = measure(kind, modules.Model, config, text)
+            cells.append(
+                f"{best['val_nats']:.3f} at {best['epoch']} (training {last['train_nats']:.3f})"
+            )
+        lines.append(f"| {value} | {parameters:,} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", choices=STUDIES, help="one table (default: all four)")
+    parser.add_argument("--quick", action="store_true", help="one tiny run of each")
+    parser.add_argument("--epochs", type=int, default=15, help="of every run (default: 15)")
+    args = parser.parse_args(argv)
+    if args.epochs < 1:
+        parser.error(f"--epochs is {args.epochs}, not a whole number >= 1")
+    for name in [args.study] if args.study else STUDIES:
+        began = time.perf_counter()
+        table = study(*STUDIES[name], args.epochs, args.quick)
+        minutes = (time.perf_counter() - began) / 60
+        print(f"\n{table}\n{minutes:.1f} minutes on {torch.get_num_threads()} threads")
+        if not args.quick:
+            write_whole(paths.ROOT / "results" / "sizes" / f"{name}.md", table.encode())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
