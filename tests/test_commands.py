@@ -74,7 +74,9 @@ def assert_same(a, b, where=""):
 def test_train_and_test_write_what_they_say(kind, repository, capsys):
     assert TRAIN[kind](small(kind)) == 0
     out = capsys.readouterr().out
-    assert re.search(r"best \(epoch \d of 4\): validation \d\.\d+ nats, \d\.\d+ bits per character", out)
+    assert re.search(
+        r"best \(epoch \d of 4\): validation \d\.\d+ nats, \d\.\d+ bits per character", out
+    )
     run, results = repository / "checkpoints" / kind, repository / "results" / kind
     assert {file.name for file in run.iterdir()} == {
         *("config.json", "history.csv", "last.pt", "best.pt"),
@@ -274,8 +276,8 @@ MISTAKES = {
     "config is cut": (LSTM, "--config {}/cut.json", "not a JSON file"),
     "config is binary": (LSTM, "--config {}/binary.json", "not a JSON file"),
     "config is a list": (LSTM, "--config {}/list.json", "list.json: expected"),
-    "unknown key": (LSTM, "--config {}/unknown.json", "unknown.json: unknown training key 'epoch'"),
-    "missing key": (LSTM, "--config {}/missing.json", "missing.json: missing training key 'epochs'"),
+    "unknown key": (LSTM, "--config {}/unknown.json", "unknown.json: unknown training key"),
+    "missing key": (LSTM, "--config {}/missing.json", "missing training key 'epochs'"),
     "mistyped key": (LSTM, "--config {}/mistyped.json", "mistyped.json: model.hidden_size is"),
     "missing section": (LSTM, "--config {}/section.json", "section.json: missing section 'data'"),
     "unknown option": (LSTM, "--training.epoch 3", "unrecognized arguments: --training.epoch 3"),
@@ -301,7 +303,8 @@ MISTAKES = {
     "device": (LSTM, "--ckpt_name a --training.device mps", "no mps device"),
     "heads": (TRANSFORMER, "--model.heads 5", "not a multiple"),
     "learned and carried": (
-        TRANSFORMER, "--model.positions learned --training.carry_state true", "learned positions end"
+        TRANSFORMER, "--model.positions learned --training.carry_state true",
+        "learned positions end"
     ),
     # test.py
     "unseen characters": (TEST["lstm"], "--prompt Ärger", "alphabet: 'Ä'"),

@@ -5,7 +5,9 @@ import pytest
 
 import data_preparation
 from data_preparation import txt_to_numpy
+from utils import paths
 from utils.helper_functions import char_to_one_hot, one_hot_to_char
+from utils.raw_data import raw_data
 from utils.text_data import Text, decode, load_text
 
 TEXTS = {
@@ -96,3 +98,23 @@ def test_one_hot_refuses_what_is_no_character():
 def test_validation_is_the_last_tenth():
     text = Text(["a"], np.zeros(1_115_394, dtype=np.uint8))
     assert (len(text.training), len(text.validation)) == (1_003_854, 111_540)
+
+
+def test_the_real_shakespeare_comes_back_exactly():
+    file = raw_data("tinyshakespeare.txt")
+    if file is None:
+        pytest.skip("data/raw/tinyshakespeare.txt is not there")
+    text = data_preparation.read_text(file, raw=True)
+    alphabet, codes, lengths = txt_to_numpy(text)
+    assert (len(codes), len(alphabet), codes.dtype) == (1_115_394, 65, np.uint8)
+    assert decode(codes, list(alphabet)) == file.read_text(encoding="utf-8")
+    assert len(lengths) == text.count("\n")
+
+
+def test_the_default_text_is_what_it_should_be():
+    text = (paths.ROOT / "data" / "text.txt").read_text(encoding="utf-8")
+    assert 60_000 <= len(text) <= 80_000
+    assert "“" in text
+    assert '"' not in text
+    paragraphs = [line for line in text.splitlines() if line]
+    assert len(set(paragraphs)) == len(paragraphs)

@@ -46,7 +46,7 @@ def one_hot(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.T
 def characters(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.Tensor:
     """Codes (B, T) -> the input of the models: one-hot vectors (B, T, V) of length sqrt(V).
 
-    Xavier's initialisation expects inputs with a mean square of 1. A plain one-hot vector has 1 / V:
-    it would leave the first layer almost silent and training slow to start.
+    Xavier's initialisation expects inputs with a mean square of 1. A plain one-hot vector has
+    1 / V: it would leave the first layer almost silent and training slow to start.
     """
     return vocabulary**0.5 * one_hot(codes, vocabulary, dtype)

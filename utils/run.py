@@ -34,8 +34,9 @@ class Run:
 
     def clear(self) -> None:
         """Removes what an earlier run of this name left, and nothing else."""
-        events = (self.results / "tensorboard").glob("events.out.tfevents.*")
-        for file in [*self.files(), *events]:
+        names = ("protocol.md", "loss.png", "tensorboard/events.out.tfevents.*")
+        results = [file for name in names for file in self.results.glob(name)]
+        for file in [*self.files(), *results]:
             file.unlink()
 
 
