@@ -287,7 +287,7 @@ MISTAKES = {
     "choice": (LSTM, "--model.recurrent_init zero", "one of orthogonal, xavier"),
     "seed": (LSTM, "--seed -1", "--training.seed is '-1'"),
     "run exists": (LSTM, "", "checkpoints/lstm exists: --resume"),
-    "both": (LSTM, "--resume --overwrite", "give one of them"),
+    "both": (LSTM, "--resume --overwrite", "give one"),
     "nothing to resume": (LSTM, "--resume --ckpt_name other", "nothing to resume"),
     "resume another model": (TRAIN["tcn"], "--resume --ckpt_name lstm", "of lstm, not of tcn"),
     "resume changed": (LSTM, "--resume --model.hidden_size 9", "cannot change with --resume"),

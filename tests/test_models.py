@@ -205,6 +205,7 @@ def test_receptive_field_is_the_formula(kernel, levels):
         for block in model.blocks:
             block.first.conv.bias.fill_(100.0)
             block.second.conv.bias.fill_(100.0)
+    assert model.levels_for(field) == levels
     x = torch.randint(3, (1, field + 5))
     last = model(x)[0][0, -1]
     seen = []

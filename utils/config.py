@@ -190,8 +190,8 @@ def parse(
                 ),
             )
     args = parser.parse_args(argv)
-    if args.resume and args.overwrite:
-        raise UserError("--resume goes on, --overwrite starts anew: give one of them")
+    if args.resume + args.overwrite + args.dry_run > 1:
+        raise UserError("--resume goes on, --overwrite starts anew, --dry-run tries: give one")
 
     given = {
         name: text for name, text in vars(args).items() if name in options and text is not None

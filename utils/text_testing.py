@@ -17,7 +17,7 @@ from utils.errors import Parser, UserError
 from utils.protocol import places
 from utils.streaming import block_score, stream_score, write
 from utils.text_data import Text, decode, encode, load_text
-from utils.text_training import config_type, score_line
+from utils.text_training import built, config_type, score_line
 
 
 def number(kind: type, low: float) -> Callable[[str], Any]:
@@ -82,7 +82,7 @@ def load_model(
     path = checkpoint.find(run, epoch)
     content = checkpoint.load(path, kind)
     config = configuration.build(content.get("config"), config_type(model_config), str(path.name))
-    model = build(config.model, content["alphabet"])
+    model = built(build, config.model, content["alphabet"])
     checkpoint.rebuild(model, content, path)
     return model, config, content
 

@@ -22,11 +22,11 @@ from utils.device import DEVICES, choose_device, moved, random_state, restore_ra
 from utils.errors import UserError
 from utils.loop import fit
 from utils.paths import shown
-from utils.protocol import Protocol, ProtocolConfig
+from utils.protocol import Protocol, ProtocolConfig, visible
 from utils.run import Run, begin, go_on
 from utils.schedule import warmup_cosine
-from utils.streaming import block_score, stream_score
-from utils.text_data import DataConfig, Streams, Text, load_text
+from utils.streaming import block_score, stream_score, write
+from utils.text_data import DataConfig, Streams, Text, decode, load_text
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def train(
             run = Run(config.model.name, folder / "checkpoints", folder / "results")
             config, text = tiny(config, text)
         torch.manual_seed(config.training.seed)
-        model = build(config.model, text.alphabet)
+        model = built(build, config.model, text.alphabet)
         task = TextTask(kind, model, text, config)
         if resume is not None:
             if resume["alphabet"] != text.alphabet:
@@ -195,6 +195,16 @@ def train(
             resume=resume,
         )
         report(task, run, history, dry=args.dry_run)
+
+
+def built(
+    build: Callable[[Any, list[str]], nn.Module], config: Any, alphabet: list[str]
+) -> nn.Module:
+    """The model of a configuration. UserError where its numbers do not fit together."""
+    try:
+        return build(config, alphabet)
+    except ValueError as problem:
+        raise UserError(str(problem)) from None
 
 
 def tiny(config: Any, text: Text) -> tuple[Any, Text]:
@@ -224,9 +234,12 @@ def describe(task: TextTask, run: Run, *, dry: bool) -> None:
     rare = sum(np.bincount(np.asarray(text.training), minlength=len(text.alphabet)) < 10)
     if rare > len(text.alphabet) / 2:
         print(f"note: {rare} of {len(text.alphabet)} characters occur less than 10 times")
-    field = getattr(task.model, "receptive_field", None)
-    if field is not None:
-        print(f"receptive field: {field} characters; a window is {training.length}")
+    if hasattr(task.model, "receptive_field"):
+        needed = task.model.levels_for(training.length)
+        print(
+            f"receptive field: {task.model.receptive_field} characters "
+            f"({needed} levels would do to see a window of {training.length})"
+        )
 
 
 def report(task: TextTask, run: Run, history: list[dict[str, Any]], *, dry: bool) -> None:
@@ -239,6 +252,11 @@ def report(task: TextTask, run: Run, history: list[dict[str, Any]], *, dry: bool
     nats, right = stream_score(task.model, task.text.validation)
     blocks = block_score(task.model, task.text.validation)
     print(f"best (epoch {best['epoch']} of {len(history)}): {score_line(nats, right, blocks)}")
+    _, codes = task.protocol.passages[-1]
+    prompt = torch.from_numpy(codes[: task.config.protocol.prompt_length].astype(np.int64))
+    written, _ = write(task.model, prompt, 200, temperature=0.7)
+    print(f"it reads  {visible(decode(prompt, task.text.alphabet))}")
+    print(f"it writes {visible(decode(written, task.text.alphabet))}")
     files = "protocol.md, loss.png, tensorboard/"
     print(f"wrote {shown(run.checkpoints)}/ and {shown(run.results)}/ ({files})")
 

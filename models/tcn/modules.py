@@ -113,6 +113,15 @@ class Model(nn.Module):
         """How many characters, the present one included, a prediction depends on."""
         return 1 + 2 * (self.kernel_size - 1) * (2 ** len(self.blocks) - 1)
 
+    def levels_for(self, context: int) -> int:
+        """The fewest levels, with this kernel, whose receptive field holds `context` characters."""
+        if self.kernel_size == 1:
+            return len(self.blocks)  # it sees one character, however many levels it has
+        levels = 1
+        while 1 + 2 * (self.kernel_size - 1) * (2**levels - 1) < context:
+            levels += 1
+        return levels
+
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Codes x (B, T) in 0..V-1, state (past inputs) -> logits (B, T, V), state.
 
