@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", choices=STUDIES, help="one table (default: all four)")
     parser.add_argument("--quick", action="store_true", help="one tiny run of each")
-    parser.add_argument("--epochs", type=int, default=15, help="of every run (default: 15)")
+    parser.add_argument("--epochs", type=int, default=8, help="of every run (default: 8)")
     args = parser.parse_args(argv)
     if args.epochs < 1:
         parser.error(f"--epochs is {args.epochs}, not a whole number >= 1")

@@ -64,6 +64,18 @@ def test_batches_depend_on_seed_and_epoch_alone():
     assert not torch.equal(whole[0][0], next(dataclasses.replace(streams, seed=2).epoch(3))[0])
 
 
+def test_shuffled_windows_are_read_once_each_in_random_order():
+    streams = Streams(np.arange(103), batch_size=4, length=6, seed=1, shuffle=True)
+    batches = list(streams.epoch(1))
+    for x, y in batches:
+        assert torch.equal((x + 1) % 103, y)
+        assert torch.equal((x[:, :-1] + 1) % 103, x[:, 1:])
+    read = torch.cat([x for x, _ in batches]).flatten()
+    assert len(read.unique()) == len(read) == 4 * 4 * 6
+    pairs = itertools.pairwise(batches)
+    assert not all(torch.equal((x[:, -1] + 1) % 103, z[:, 0]) for (x, _), (z, _) in pairs)
+
+
 class Counting(torch.nn.Module):
     """Predicts perfectly what follows in 0, 1, ..., V-1, 0, ...; its state counts what it read."""
 

@@ -105,7 +105,8 @@ class Streams:
         a b c d          e f g h          i j k l        row 0
         m n o p          q r s t          u v w x        row 1
 
-    So the state after one batch is the state before the next. Every epoch starts at a random offset
+    So the state after one batch is the state before the next. Where every window starts cold anyway,
+    `shuffle` deals them out in random order: neighbours in a batch are then strangers. Every epoch starts at a random offset
     (the text is a ring: its end runs on into its start), so windows never cut at the same places.
     The target of each character is the next one. UserError where the text is shorter than a window.
     """
@@ -114,6 +115,7 @@ class Streams:
     batch_size: int
     length: int
     seed: int
+    shuffle: bool = False
 
     def __post_init__(self) -> None:
         if len(self) == 0 or len(self.codes) < 2:
@@ -134,8 +136,13 @@ class Streams:
         """
         random = np.random.default_rng([self.seed, number])
         offset = random.integers(len(self.codes))
-        starts = offset + np.arange(self.batch_size) * (len(self.codes) // self.batch_size)
+        if self.shuffle:
+            windows = random.permutation(len(self) * self.batch_size).reshape(len(self), -1)
+            starts = offset + self.length * windows  # (batches, B)
+        else:
+            rows = np.arange(self.batch_size) * (len(self.codes) // self.batch_size)
+            starts = offset + rows + self.length * np.arange(len(self))[:, None]
         for index in range(first, len(self)):
-            places = starts[:, None] + index * self.length + np.arange(self.length + 1)
+            places = starts[index][:, None] + np.arange(self.length + 1)
             window = torch.from_numpy(self.codes[places % len(self.codes)].astype(np.int64))
             yield window[:, :-1], window[:, 1:]

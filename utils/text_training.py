@@ -69,7 +69,13 @@ class TextTask:
         self.text = text
         self.title = f"{config.model.name}: {kind} on data/{config.data.name}"
         training = config.training
-        self.streams = Streams(text.training, training.batch_size, training.length, training.seed)
+        self.streams = Streams(
+            text.training,
+            training.batch_size,
+            training.length,
+            training.seed,
+            shuffle=not training.carry_state,
+        )
         if len(text.validation) < training.length + 1:
             raise UserError(
                 f"the validation text has {len(text.validation):,} characters, less than one "
