@@ -137,8 +137,8 @@ def test_shapes_of_the_layers():
     assert (h.shape, past.shape) == ((2, 6, 5), (2, 4, 4))
     h, past = ResidualBlock(4, 3, 2, dropout=0.0)(torch.zeros(2, 4, 5), (None, None))
     assert (h.shape, [p.shape for p in past]) == ((2, 4, 5), [(2, 4, 4)] * 2)
-    attention = CausalAttention(8, 2, 3, rotary=True)
-    h, (k, v) = attention(torch.zeros(2, 5, 8), torch.arange(5), None)
+    attention = CausalAttention(8, 2, 3)
+    h, (k, v) = attention(torch.zeros(2, 5, 8), torch.zeros(5, 5), sinusoids(0, 5, 4).float())
     assert (h.shape, k.shape, v.shape) == ((2, 5, 8), (2, 2, 2, 4), (2, 2, 2, 4))
     out, (h, c) = LSTM(4, 6, 2)(torch.zeros(3, 5, 4))
     assert (out.shape, h.shape, c.shape) == ((3, 5, 6), (2, 3, 6), (2, 3, 6))
@@ -201,10 +201,9 @@ def test_receptive_field_is_the_formula(kernel, levels):
     model = TCN(3, TCNConfig("m", 4, kernel, levels, 0.0)).double().eval()
     field = model.receptive_field
     assert field == 1 + 2 * (kernel - 1) * (2**levels - 1)
-    with torch.no_grad():  # ReLUs that always pass, so that no path to the past is shut
-        for block in model.blocks:
-            block.first.conv.bias.fill_(100.0)
-            block.second.conv.bias.fill_(100.0)
+    with torch.no_grad():  # all positive: no ReLU shuts a path to the past, nothing cancels
+        for parameter in model.parameters():
+            parameter.abs_()
     assert model.levels_for(field) == levels
     x = torch.randint(3, (1, field + 5))
     last = model(x)[0][0, -1]
@@ -232,13 +231,14 @@ def test_attention_equals_the_library():
     torch.manual_seed(0)
     for dtype in TOLERANCE:
         for context in (3, 100):
-            attention = CausalAttention(12, 3, context, rotary=False).to(dtype)
+            attention = CausalAttention(12, 3, context).to(dtype)
             x = torch.randn(2, 10, 12, dtype=dtype, requires_grad=True)
-            ours, _ = attention(x, torch.arange(10), None)
-            q, k, v = attention.qkv(x).chunk(3, dim=2)
-            q, k, v = (t.view(2, 10, 3, 4).transpose(1, 2) for t in (q, k, v))
             t = torch.arange(10)
             mask = (t[:, None] >= t) & (t[:, None] - t < context)
+            bias = torch.zeros(10, 10, dtype=dtype).masked_fill(~mask, -math.inf)
+            ours, _ = attention(x, bias)
+            q, k, v = attention.qkv(x).chunk(3, dim=2)
+            q, k, v = (t.view(2, 10, 3, 4).transpose(1, 2) for t in (q, k, v))
             theirs = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
             theirs = attention.out(theirs.transpose(1, 2).reshape(2, 10, 12))
             assert_close(ours, theirs, "attention")
@@ -261,18 +261,20 @@ def test_band_is_the_drawing():
 def test_rotary_scores_depend_on_the_distance_only():
     torch.manual_seed(0)
     q, k = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
-    scores = []
-    for shift in (0, 5, 100_000):
-        angles = sinusoids(torch.tensor([7 + shift, 3 + shift]), 8)
-        scores.append((rotate(q, angles[:1]) * rotate(k, angles[1:])).sum())
-    assert torch.allclose(torch.stack(scores), scores[0])
-    angles = sinusoids(torch.tensor([7, 4]), 8)
-    assert not torch.allclose((rotate(q, angles[:1]) * rotate(k, angles[1:])).sum(), scores[0])
+
+    def score(t, s):
+        return (rotate(q, sinusoids(t, 1, 8)) * rotate(k, sinusoids(s, 1, 8))).sum()
+
+    assert torch.allclose(score(7, 3), score(12, 8))
+    assert torch.allclose(score(7, 3), score(100_007, 100_003))
+    assert not torch.allclose(score(7, 3), score(7, 4))
 
 
 def test_sinusoids_are_the_papers():
-    angles = sinusoids(torch.tensor([0, 3]), 4)
-    assert torch.allclose(angles, torch.tensor([[0, 0], [3, 3 / 100]], dtype=torch.float64))
+    cos, sin = sinusoids(3, 2, 4)
+    angles = torch.tensor([[3, 3 / 100], [4, 4 / 100]], dtype=torch.float64)
+    assert torch.allclose(cos, angles.cos())
+    assert torch.allclose(sin, angles.sin())
 
 
 def test_positions_change_what_order_means():

@@ -105,10 +105,11 @@ class Streams:
         a b c d          e f g h          i j k l        row 0
         m n o p          q r s t          u v w x        row 1
 
-    So the state after one batch is the state before the next. Where every window starts cold anyway,
-    `shuffle` deals them out in random order: neighbours in a batch are then strangers. Every epoch starts at a random offset
-    (the text is a ring: its end runs on into its start), so windows never cut at the same places.
-    The target of each character is the next one. UserError where the text is shorter than a window.
+    So the state after one batch is the state before the next. Where every window starts cold
+    anyway, `shuffle` deals the windows out in random order: neighbours in a batch are strangers.
+    Every epoch starts at a random offset (the text is a ring: its end runs on into its start), so
+    that windows never cut at the same places. The target of each character is the next one.
+    UserError where the text is shorter than a window.
     """
 
     codes: np.ndarray

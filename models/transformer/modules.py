@@ -42,19 +42,20 @@ class ModelConfig:
     dropout: float = key("share of every sublayer's output dropped in training", low=0, below=1)
 
 
-def sinusoids(positions: torch.Tensor, width: int) -> torch.Tensor:
-    """Angles t / 10000^(2j / width) for positions (T,) -> (T, width / 2), float64.
+def sinusoids(first: int, count: int, width: int) -> torch.Tensor:
+    """cos and sin of t / 10000^(2j / width) for t = first, ... -> (2, count, width / 2), float64.
 
-    Vaswani et al. 2017, section 3.5. In double precision, since a stream counts far.
+    Vaswani et al. 2017, section 3.5. On the CPU and in double precision, since a stream counts far.
     """
-    j = torch.arange(0, width, 2, device=positions.device, dtype=torch.float64)
-    return positions.double()[:, None] / 10_000 ** (j / width)
+    t = torch.arange(first, first + count, dtype=torch.float64)[:, None]
+    angles = t / 10_000 ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+    return torch.stack([angles.cos(), angles.sin()])
 
 
-def rotate(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """Turns the pairs (x_j, x_{j + D/2}) of x (B, N, T, D) by angles (T, D / 2)."""
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    first, second = x.chunk(2, dim=-1)  # (B, N, T, D / 2)
+def rotate(x: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
+    """Turns the pairs (x_j, x_{j + D/2}) of x (..., T, D) by the angles of waves (2, T, D / 2)."""
+    cos, sin = waves
+    first, second = x.chunk(2, dim=-1)  # (..., T, D / 2)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
@@ -74,34 +75,39 @@ def band(queries: int, keys: int, context: int, device: torch.device) -> torch.T
 
 
 class CausalAttention(nn.Module):
-    """Multi-head attention to the last `context` characters (Vaswani et al. 2017, 3.2)."""
+    """Multi-head attention to the last `context` characters (Vaswani et al. 2017, 3.2).
 
-    def __init__(self, width: int, heads: int, context: int, *, rotary: bool) -> None:
+    What all layers share is computed once, by the model: `bias` (T, S), 0 where a query may look
+    and -inf where not, and for rotary positions the `waves` (2, T, D / 2) of the new characters.
+    """
+
+    def __init__(self, width: int, heads: int, context: int) -> None:
         super().__init__()
         self.heads = heads
         self.context = context
-        self.rotary = rotary
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, x: torch.Tensor, positions: torch.Tensor, cache: Cache | None
+        self,
+        x: torch.Tensor,
+        bias: torch.Tensor,
+        waves: torch.Tensor | None = None,
+        cache: Cache | None = None,
     ) -> tuple[torch.Tensor, Cache]:
-        """x (B, T, d) at positions (T,), the cache so far -> output (B, T, d), the next cache."""
+        """x (B, T, d), the cache so far -> output (B, T, d), the next cache."""
         B, T, d = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        if self.rotary:
-            angles = sinusoids(positions, d // self.heads)
-            q, k = rotate(q, angles), rotate(k, angles)  # (B, N, T, D)
+        D = d // self.heads
+        q, k, v = self.qkv(x).view(B, T, 3, self.heads, D).permute(2, 0, 3, 1, 4)
+        if waves is not None:
+            q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
             k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)  # (B, N, S, D)
         S = k.shape[2]
-        scores = (q / math.sqrt(d // self.heads)) @ k.transpose(2, 3)  # (B, N, T, S)
-        if T > 1 or self.context < S:
-            visible = band(T, S, self.context, x.device)
-            scores = scores.masked_fill(~visible, -math.inf)
-        out = torch.softmax(scores, dim=3) @ v  # (B, N, T, D)
-        out = out.transpose(1, 2).reshape(B, T, d)  # the heads side by side
+        q, keys, values = (tensor.flatten(0, 1) for tensor in (q, k, v))  # heads as a batch
+        scores = torch.baddbmm(bias, q, keys.transpose(1, 2), alpha=D**-0.5)  # bias + q k / √D
+        out = torch.softmax(scores, dim=2) @ values  # (B N, T, S) @ (B N, S, D)
+        out = out.view(B, self.heads, T, D).transpose(1, 2).reshape(B, T, d)  # heads side by side
         first = max(0, S - (self.context - 1))  # older ones will never be looked at again
         return self.out(out), (k[:, :, first:], v[:, :, first:])
 
@@ -109,12 +115,10 @@ class CausalAttention(nn.Module):
 class Block(nn.Module):
     """Attention, then a two-layer network on every character, each beside a shortcut."""
 
-    def __init__(
-        self, width: int, heads: int, context: int, *, rotary: bool, dropout: float
-    ) -> None:
+    def __init__(self, width: int, heads: int, context: int, *, dropout: float) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = CausalAttention(width, heads, context, rotary=rotary)
+        self.attention = CausalAttention(width, heads, context)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
@@ -122,10 +126,14 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: torch.Tensor, positions: torch.Tensor, cache: Cache | None
+        self,
+        x: torch.Tensor,
+        bias: torch.Tensor,
+        waves: torch.Tensor | None,
+        cache: Cache | None,
     ) -> tuple[torch.Tensor, Cache]:
-        """x (B, T, d) at positions (T,), the cache so far -> output (B, T, d), the next cache."""
-        attended, cache = self.attention(self.attention_norm(x), positions, cache)
+        """x (B, T, d), the cache so far -> output (B, T, d), the next cache."""
+        attended, cache = self.attention(self.attention_norm(x), bias, waves, cache)
         x = x + self.dropout(attended)
         return x + self.dropout(self.mlp(self.mlp_norm(x))), cache
 
@@ -150,18 +158,13 @@ class Model(nn.Module):
             raise ValueError(f"sinusoidal positions need an even model.width, not {width}")
         self.vocabulary = vocabulary
         self.positions = config.positions
+        self.context = config.context
         self.embed = nn.Linear(vocabulary, width)
         if config.positions == "learned":
             self.position_table = nn.Parameter(0.02 * torch.randn(config.context, width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            Block(
-                width,
-                config.heads,
-                config.context,
-                rotary=config.positions == "rotary",
-                dropout=config.dropout,
-            )
+            Block(width, config.heads, config.context, dropout=config.dropout)
             for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)
@@ -186,20 +189,27 @@ class Model(nn.Module):
         ValueError where `learned` positions would run past `context`.
         """
         read, caches = state if state is not None else (0, (None,) * len(self.blocks))
-        positions = torch.arange(read, read + x.shape[1], device=x.device)
+        T, cached = x.shape[1], 0 if caches[0] is None else caches[0][0].shape[2]
         hidden = self.embed(characters(x, self.vocabulary, self.head.weight.dtype))  # (B, T, d)
+        dtype, device = hidden.dtype, hidden.device
+        visible = band(T, cached + T, self.context, device)
+        bias = torch.zeros(T, cached + T, dtype=dtype, device=device)
+        bias = bias.masked_fill(~visible, -math.inf)
+        waves = None
         if self.positions == "learned":
-            if read + x.shape[1] > self.position_limit:
+            if read + T > self.position_limit:
                 raise ValueError(
-                    f"{read + x.shape[1]} characters in a row: "
+                    f"{read + T} characters in a row: "
                     f"learned positions end at {self.position_limit}"
                 )
-            hidden = hidden + self.position_table[positions]
+            hidden = hidden + self.position_table[read : read + T]
         elif self.positions == "sinusoidal":
-            angles = sinusoids(positions, hidden.shape[2])
-            hidden = hidden + torch.cat([angles.sin(), angles.cos()], dim=1).to(hidden.dtype)
+            cos, sin = sinusoids(read, T, hidden.shape[2]).to(hidden)
+            hidden = hidden + torch.cat([sin, cos], dim=1)
+        elif self.positions == "rotary":
+            waves = sinusoids(read, T, hidden.shape[2] // self.blocks[0].attention.heads).to(hidden)
         hidden, new_caches = self.dropout(hidden), []
         for block, cache in zip(self.blocks, caches, strict=True):
-            hidden, cache = block(hidden, positions, cache)
+            hidden, cache = block(hidden, bias, waves, cache)
             new_caches.append(cache)
-        return self.head(self.norm(hidden)), (read + x.shape[1], tuple(new_caches))
+        return self.head(self.norm(hidden)), (read + T, tuple(new_caches))
