@@ -47,7 +47,7 @@ def measure(kind: str, model_type: type, config: Any, text: Text) -> tuple[int, 
     task = TextTask(kind, model, text, config)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(config.model.name, Path(folder, "checkpoints"), Path(folder, "results"))
-        history = fit(task, run, epochs=config.training.epochs, milestones=())
+        history = fit(task, run, epochs=config.training.epochs, milestones=(), quiet=True)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return parameters, min(history, key=lambda row: row["val_nats"]), history[-1]
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import models.tcn.train
 import models.transformer.test
 import models.transformer.train
 from tests.conftest import REPOSITORY
-from utils import checkpoint, loop
+from utils import checkpoint, loop, paths
 from utils.text_training import TextTask
 
 TRAIN = {kind: getattr(models, kind).train.main for kind in ("lstm", "tcn", "transformer")}
@@ -219,10 +220,16 @@ def test_every_kind_of_positions_trains_and_writes(positions, repository, capsys
     assert ("positions ended" in capsys.readouterr().out) == (positions == "learned")
 
 
-@pytest.fixture
-def trained(repository, capsys):
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory):
     """A repository with a trained lstm, a broken run, and files that are no texts."""
-    assert TRAIN["lstm"](small("lstm", "--training.epochs", "1")) == 0
+    repository = tmp_path_factory.mktemp("trained") / "repository"
+    (repository / "data").mkdir(parents=True)
+    start = (REPOSITORY / "data" / "text.txt").read_text(encoding="utf-8")[:9000]
+    (repository / "data" / "text.txt").write_text(start, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "ROOT", repository)
+        assert TRAIN["lstm"](small("lstm", "--training.epochs", "1")) == 0
     broken = repository / "checkpoints" / "broken"
     broken.mkdir()
     whole = (repository / "checkpoints" / "lstm" / "best.pt").read_bytes()
@@ -250,6 +257,13 @@ def trained(repository, capsys):
         values = json.loads((REPOSITORY / "models/lstm/config.json").read_text(encoding="utf-8"))
         change(values)
         (repository / f"{name}.json").write_text(json.dumps(values), encoding="utf-8")
+    return repository
+
+
+@pytest.fixture
+def trained(trained_once, repository, capsys):
+    """A copy of that repository for one test."""
+    shutil.copytree(trained_once, repository, dirs_exist_ok=True)
     capsys.readouterr()
     return repository
 
@@ -301,7 +315,7 @@ MISTAKES = {
         LSTM, "--ckpt_name a --training.batch_size 2 --training.length 2000", "the validation text"
     ),
     "device": (LSTM, "--ckpt_name a --training.device mps", "no mps device"),
-    "heads": (TRANSFORMER, "--model.heads 5", "not a multiple"),
+    "heads": (TRANSFORMER, "--model.heads 7", "not a multiple"),
     "learned and carried": (
         TRANSFORMER, "--model.positions learned --training.carry_state true",
         "learned positions end"

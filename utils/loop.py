@@ -85,11 +85,12 @@ def fit(
     epochs: int,
     milestones: Collection[int],
     resume: dict[str, Any] | None = None,
+    quiet: bool = False,
 ) -> list[dict[str, Any]]:
     """Trains until `epochs` are done; returns the history, a row for each.
 
     After every epoch: last.pt, best.pt, history.csv, TensorBoard events; at milestones also
-    epoch_NNNN.pt. `resume` is a checkpoint's content. UserError where a loss is no longer finite,
+    epoch_NNNN.pt. `resume` is a checkpoint's content, `quiet` prints nothing. UserError where a loss is no longer finite,
     Interrupted after a signal, when the step is finished and saved.
     """
     history: list[dict[str, Any]] = []
@@ -129,7 +130,7 @@ def fit(
         initial=(len(history) * len(task) + index) * task.units_per_step,
         unit=task.unit,
         unit_scale=True,
-        disable=None,  # no bar in a log file
+        disable=quiet or None,  # None: no bar in a log file
         dynamic_ncols=True,
     )
     last_line = 0.0
@@ -166,7 +167,7 @@ def fit(
             _write_history(run, history)
             for name, value in row.items():
                 board.add_scalar(name, value, row["step"])
-            if is_milestone or time.perf_counter() - last_line > 10:
+            if not quiet and (is_milestone or time.perf_counter() - last_line > 10):
                 last_line = time.perf_counter()
                 bar.write(f"epoch {epoch:>4}  " + _line(row, task))
             stop_if_asked()

@@ -12,7 +12,7 @@ from torch import nn
 from utils import checkpoint
 from utils import config as configuration
 from utils.config import read_json
-from utils.device import choose_device
+from utils.device import DEVICES, choose_device
 from utils.errors import Parser, UserError
 from utils.protocol import places
 from utils.streaming import block_score, stream_score, write
@@ -44,7 +44,7 @@ def options(description: str, default_run: str) -> Parser:
         help=f"checkpoints/RUN/, else pretrained/RUN.pt (default: {default_run})",
     )
     run.add_argument("--epoch", metavar="last|best|N", help="default: best")
-    run.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
+    run.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
     text = parser.add_argument_group("the text")
     text.add_argument("--prompt", metavar="TEXT", help="write on from this, not from the data")
     text.add_argument(
@@ -120,10 +120,6 @@ def test(
     model.to(device)
     alphabet = content["alphabet"]
     text = text_of(config, content)
-    print(
-        f"{title} {args.ckpt_name}, epoch {content['epoch']}, trained on data/{config.data.name}\n"
-    )
-
     if args.prompt is not None:
         prompt = encode(args.prompt, alphabet)
         if len(prompt) == 0:
@@ -141,6 +137,9 @@ def test(
             codes = torch.from_numpy(np.asarray(source[place : place + window], dtype=np.int64))
             passages.append((codes[: args.prompt_length], codes[args.prompt_length :]))
 
+    print(
+        f"{title} {args.ckpt_name}, epoch {content['epoch']}, trained on data/{config.data.name}\n"
+    )
     exact = []
     for index, (prompt, original) in enumerate(passages):
         written, restarts = write(
