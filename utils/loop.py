@@ -90,8 +90,8 @@ def fit(
     """Trains until `epochs` are done; returns the history, a row for each.
 
     After every epoch: last.pt, best.pt, history.csv, TensorBoard events; at milestones also
-    epoch_NNNN.pt. `resume` is a checkpoint's content, `quiet` prints nothing. UserError where a loss is no longer finite,
-    Interrupted after a signal, when the step is finished and saved.
+    epoch_NNNN.pt. `resume` is a checkpoint's content, `quiet` prints nothing. UserError where a
+    loss is no longer finite, Interrupted after a signal, when the step is finished and saved.
     """
     history: list[dict[str, Any]] = []
     index, sums, seconds = 0, {}, 0.0  # the running epoch: batches done, summed losses, time
