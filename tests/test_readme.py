@@ -40,6 +40,14 @@ def test_command_of_the_readme(command, shipped, monkeypatch, capsys):
         prepare = importlib.import_module("data_preparation")
         source = str(raw / "tinyshakespeare.txt")
         assert prepare.main(["--text", source, "--raw", "--format", "codes"]) == 0
+    if "--data.name book" in command:
+        prepare = importlib.import_module("data_preparation")
+        assert prepare.main(["--text", "book.txt", "--raw", "--format", "codes"]) == 0
+    if "--help" in argv:
+        with pytest.raises(SystemExit) as stop:
+            importlib.import_module(module).main(argv)
+        assert stop.value.code == 0
+        return
     if module.endswith(".train"):
         argv.append("--dry-run")
         argv = [word for word in argv if word not in ("--resume", "--overwrite")]
