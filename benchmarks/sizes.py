@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root
 
@@ -31,13 +31,31 @@ from utils.run import Run
 from utils.text_data import Text, load_text
 from utils.text_training import TextTask, config_type, tiny
 
-STUDIES = {  # which model, the key that varies, its values
-    "lstm": ("lstm", "hidden_size", (64, 128, 256)),
-    "tcn": ("tcn", "channels", (32, 64, 128)),
-    "transformer": ("transformer", "width", (32, 64, 128)),
-    "positions": ("transformer", "positions", ("none", "learned", "sinusoidal", "rotary")),
-}
 RATES = (0.001, 0.003, 0.01)
+
+
+class Study(NamedTuple):
+    """A table: which model, the key that varies and its values (rows), the rates (columns)."""
+
+    kind: str
+    key: str
+    values: tuple[Any, ...]
+    rates: tuple[float, ...] = RATES
+    also: tuple[tuple[str, Any], ...] = ()  # other keys of "model", the same in all rows
+
+
+STUDIES = {
+    "lstm": Study("lstm", "hidden_size", (64, 128, 256)),
+    "tcn": Study("tcn", "channels", (32, 64, 128)),
+    "transformer": Study("transformer", "width", (32, 64, 128)),
+    "positions": Study(  # a context as long as a window: learned positions cannot count beyond it
+        "transformer",
+        "positions",
+        ("none", "learned", "sinusoidal", "rotary"),
+        rates=(0.003,),
+        also=(("context", 128),),
+    ),
+}
 
 
 def measure(kind: str, model_type: type, config: Any, text: Text) -> tuple[int, dict, dict]:
@@ -52,8 +70,9 @@ def measure(kind: str, model_type: type, config: Any, text: Text) -> tuple[int, 
     return parameters, min(history, key=lambda row: row["val_nats"]), history[-1]
 
 
-def study(kind: str, key: str, values: tuple[Any, ...], epochs: int, quick: bool) -> str:
+def table_of(study: Study, epochs: int, quick: bool) -> str:
     """All runs of one study -> its table in Markdown."""
+    kind, key, values, rates, also = study
     modules = importlib.import_module(f"models.{kind}.modules")
     file = paths.ROOT / "models" / kind / "config.json"
     base = configuration.build(
@@ -63,14 +82,15 @@ def study(kind: str, key: str, values: tuple[Any, ...], epochs: int, quick: bool
     if quick:
         base, text = tiny(base, text)
         epochs = 1
-    head = " | ".join(f"rate {rate}" for rate in RATES)
-    lines = [f"| {kind}: {key} | parameters | {head} |", "|---|---|" + "---|" * len(RATES)]
+    head = " | ".join(f"rate {rate}" for rate in rates)
+    lines = [f"| {kind}: {key} | parameters | {head} |", "|---|---|" + "---|" * len(rates)]
     for value in values[:1] if quick else values:
         cells = []
-        for rate in RATES[:1] if quick else RATES:
+        for rate in rates[:1] if quick else rates:
             config = configuration.override(
                 base,
-                {
+                {("model", name): held for name, held in also}
+                | {
                     ("model", key): value,
                     ("training", "learning_rate"): rate,
                     ("training", "epochs"): epochs,
@@ -95,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"--epochs is {args.epochs}, not a whole number >= 1")
     for name in [args.study] if args.study else STUDIES:
         began = time.perf_counter()
-        table = study(*STUDIES[name], args.epochs, args.quick)
+        table = table_of(STUDIES[name], args.epochs, args.quick)
         minutes = (time.perf_counter() - began) / 60
         print(f"\n{table}\n{minutes:.1f} minutes on {torch.get_num_threads()} threads")
         if not args.quick:
