@@ -1,7 +1,7 @@
 """The time loop of the LSTM with its gradient derived by hand: the same numbers, faster.
 
-Autograd would record some fifteen operations for every character and add up a gradient of U, as
-large as U itself, T times. Written by hand, the backward pass reads (Hochreiter & Schmidhuber 1997;
+Autograd would record every operation of every character and add up a gradient of U, as large as
+U itself, T times. Written by hand, the backward pass reads (Hochreiter & Schmidhuber 1997;
 BPTT: Werbos 1990): with dh and dc the gradients of the loss by h_t and c_t, from t = T to 1,
 
     dh   += gradient of the output h_t                      (what comes from above)
