@@ -21,7 +21,7 @@ FORMAT = 1
 PROJECT = "1.0"
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> Path:
     """Writes a file so that it is there whole or not at all: beside it, flushed, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -33,6 +33,7 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+    return path
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:

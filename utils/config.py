@@ -140,7 +140,7 @@ def read_json(path: Path) -> Any:
 
 def from_text(text: str, field: dataclasses.Field) -> Any:
     """An option's text -> its value: JSON where it is JSON, else the text itself."""
-    if field.type is str:
+    if field.type is str or (field.type == str | None and text != "null"):
         return text
     if field.type == list[int] and not text.startswith("["):
         text = f"[{text}]"  # 1,10,100
@@ -148,6 +148,63 @@ def from_text(text: str, field: dataclasses.Field) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
+
+
+class Options:
+    """Every key of a configuration as an option: --training.epochs, or --epochs where `flat`."""
+
+    def __init__(
+        self, parser: argparse.ArgumentParser, defaults: Any, source: str, *, flat: bool
+    ) -> None:
+        self.fields = {}
+        for section in dataclasses.fields(defaults):
+            group = parser.add_argument_group(f"{section.name} (defaults: {source})")
+            for field in dataclasses.fields(section.type):
+                name = field.name if flat else f"{section.name}.{field.name}"
+                if flat and (section.name, field.name) == ("model", "name"):
+                    continue  # --ckpt_name
+                self.fields[name] = (section.name, field)
+                default = json.dumps(getattr(getattr(defaults, section.name), field.name))
+                help_text = f"{field.metadata['meaning']}; {expected(field)} (default: {default})"
+                group.add_argument(f"--{name}", metavar="VALUE", help=help_text.replace("%", "%%"))
+
+    def given(self, args: argparse.Namespace) -> dict[tuple[str, str], Any]:
+        """The keys that the command line overrides, checked. UserError names the option."""
+        return {
+            (section, field.name): parsed(text, field, f"--{name}")
+            for name, (section, field) in self.fields.items()
+            if (text := getattr(args, name)) is not None
+        }
+
+
+def parsed(text: str, field: dataclasses.Field, option: str) -> Any:
+    """An option's text -> the checked value of its field. UserError where it does not fit."""
+    try:
+        return checked(from_text(text, field), field)
+    except ValueError:
+        raise UserError(f"{option} is {text!r}, not {expected(field)}") from None
+
+
+def defaults_of(file: Path, config_type: type) -> Any:
+    """A config file -> its configuration. UserError names the file and the key at fault."""
+    return build(read_json(file), config_type, shown(file))
+
+
+def run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """The options that decide whether a run starts, goes on or starts anew."""
+    run = parser.add_argument_group("the run")
+    run.add_argument("--resume", action="store_true", help="go on from checkpoints/<run>/last.pt")
+    run.add_argument("--overwrite", action="store_true", help="start anew where the run exists")
+    run.add_argument(
+        "--dry-run", action="store_true", help="one tiny pass of everything; no run is written"
+    )
+    return run
+
+
+def check_run_options(args: argparse.Namespace) -> None:
+    """UserError where two of them contradict each other."""
+    if args.resume + args.overwrite + args.dry_run > 1:
+        raise UserError("--resume goes on, --overwrite starts anew, --dry-run tries: give one")
 
 
 def parse(
@@ -161,51 +218,22 @@ def parse(
     first = Parser(add_help=False)
     first.add_argument("--config", type=Path, default=default_file)
     file = first.parse_known_args(argv)[0].config
-    values = read_json(file)
-    defaults = build(values, config_type, shown(file))
+    defaults = defaults_of(file, config_type)
 
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    run = parser.add_argument_group("the run")
+    run = run_options(parser)
     run.add_argument(
         "--config", type=Path, metavar="FILE", help=f"settings (default: {shown(default_file)})"
     )
     run.add_argument("--ckpt_name", metavar="RUN", help="short for --model.name")
     run.add_argument("--seed", metavar="S", help="short for --training.seed")
-    run.add_argument("--resume", action="store_true", help="go on from checkpoints/<run>/last.pt")
-    run.add_argument("--overwrite", action="store_true", help="start anew where the run exists")
-    run.add_argument(
-        "--dry-run", action="store_true", help="one tiny pass of everything; no run is written"
-    )
-    options = {}
-    for section in dataclasses.fields(config_type):
-        group = parser.add_argument_group(f"{section.name} (defaults: {shown(file)})")
-        for field in dataclasses.fields(section.type):
-            default = json.dumps(getattr(getattr(defaults, section.name), field.name))
-            options[f"{section.name}.{field.name}"] = (section.name, field)
-            group.add_argument(
-                f"--{section.name}.{field.name}",
-                metavar="VALUE",
-                help=f"{field.metadata['meaning']}; {expected(field)} (default: {default})".replace(
-                    "%", "%%"
-                ),
-            )
+    options = Options(parser, defaults, shown(file), flat=False)
     args = parser.parse_args(argv)
-    if args.resume + args.overwrite + args.dry_run > 1:
-        raise UserError("--resume goes on, --overwrite starts anew, --dry-run tries: give one")
-
-    given = {
-        name: text for name, text in vars(args).items() if name in options and text is not None
-    }
+    check_run_options(args)
     for short, name in (("ckpt_name", "model.name"), ("seed", "training.seed")):
         if getattr(args, short) is not None:
-            given[name] = getattr(args, short)
-    overrides = {}
-    for name, text in given.items():
-        section, field = options[name]
-        try:
-            overrides[section, field.name] = checked(from_text(text, field), field)
-        except ValueError:
-            raise UserError(f"--{name} is {text!r}, not {expected(field)}") from None
+            setattr(args, name, getattr(args, short))
+    overrides = options.given(args)
     return override(defaults, overrides), args, overrides
 
 

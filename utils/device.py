@@ -1,8 +1,11 @@
-"""Where a model runs, and the one place where randomness is seeded, saved and put back."""
+"""Where and how a model runs, and the one place where randomness is saved and put back."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from utils.errors import UserError
 
@@ -49,3 +52,15 @@ def moved(state: Any, device: torch.device | str) -> Any:
     if isinstance(state, tuple):
         return tuple(moved(part, device) for part in state)
     return state
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[torch.device]:
+    """Dropout off and no gradients inside; the model's mode restored after. Gives its device."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield next(model.parameters()).device
+    finally:
+        model.train(training)

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -27,6 +28,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (--help lists the options)")
+
+
+def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
+    """An argparse type: a finite number of this kind, int or float, in low..high."""
+    limits = f">= {low}" if high == math.inf else f"in {low}..{high}"
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not (low <= value <= high and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"{text} is not a number {limits}")
+        return value
+
+    parse.__name__ = {int: "whole number", float: "number"}[kind]  # argparse's word for it
+    return parse
 
 
 def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | None], int]:

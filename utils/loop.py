@@ -3,8 +3,6 @@
 What differs between models (the step, the losses, the data) is a `Task`; what is the same is `fit`.
 """
 
-import csv
-import io
 import json
 import math
 import signal
@@ -20,9 +18,11 @@ from tqdm import tqdm
 from utils import checkpoint
 from utils.errors import Interrupted, UserError
 from utils.paths import shown
-from utils.plots import loss_curves
+from utils.plots import Measure, loss_curves
 from utils.run import Run
+from utils.tables import csv_text
 
+NATS = ("train_nats", "val_nats")  # columns that are reported in bits, too
 TIMINGS = ("seconds", "per_second")  # the last columns of history.csv
 
 
@@ -33,6 +33,8 @@ class Task(Protocol):
     unit: str  # what a batch consists of: "char", "image"
     units_per_step: int
     monitor: str  # the column whose smallest value is the best epoch
+    columns: tuple[str, ...]  # what the console shows of a row; history.csv has all of it
+    measure: Measure  # what the losses are nats of
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -55,7 +57,8 @@ class Task(Protocol):
     def training_state(self) -> dict[str, Any]:
         """What else an exact resume needs: optimiser, random numbers, carried state."""
 
-    def load_training_state(self, state: dict[str, Any]) -> None: ...
+    def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
+        """Puts back what content() and training_state() gave."""
 
 
 class StopSignals:
@@ -99,7 +102,7 @@ def fit(
         place = resume["training"]["place"]
         history, index = place["history"], place["index"]
         sums, seconds = place["sums"], place["seconds"]
-        task.load_training_state(resume["training"]["task"])
+        task.restore(resume, resume["training"]["task"])
     checkpoint.write_whole(
         run.checkpoints / "config.json",
         (json.dumps(task.content()["config"], indent=2) + "\n").encode(),
@@ -146,7 +149,8 @@ def fit(
                     sums[name] = sums.get(name, 0.0) + loss
                 index += 1
                 bar.update(task.units_per_step)
-                bar.set_postfix_str(", ".join(f"{n} {s / index:.3f}" for n, s in sums.items()))
+                means = {name: sums[name] / index for name in task.columns if name in sums}
+                bar.set_postfix_str(", ".join(f"{n} {mean:.4g}" for n, mean in means.items()))
                 seconds = time.perf_counter() - began
                 stop_if_asked()
             row = {"epoch": epoch, "step": epoch * len(task)}
@@ -171,16 +175,15 @@ def fit(
                 last_line = time.perf_counter()
                 bar.write(f"epoch {epoch:>4}  " + _line(row, task))
             stop_if_asked()
-    loss_curves(history, run.results / "loss.png", task.title)
+    loss_curves(history, run.results / "loss.png", task.title, task.measure)
     return history
 
 
 def _line(row: dict[str, Any], task: Task) -> str:
-    losses = [
-        f"{name} {value:.4f}" + (f" ({value / math.log(2):.4f} bits)" if "nats" in name else "")
-        for name, value in row.items()
-        if name not in ("epoch", "step", *TIMINGS)
-    ]
+    losses = []
+    for name in task.columns:
+        bits = f" ({task.measure.in_bits(row[name]):.4f} bits)" if name in NATS else ""
+        losses.append(f"{name} {row[name]:.4f}{bits}")
     return "  ".join([*losses, f"{row['per_second']:,} {task.unit}/s"])
 
 
@@ -194,11 +197,7 @@ def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
     """history.csv is written anew from the checkpoint's own history, so the two always agree."""
     if not history:
         return
-    table = io.StringIO()
-    writer = csv.DictWriter(table, history[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    checkpoint.write_whole(run.checkpoints / "history.csv", table.getvalue().encode())
+    checkpoint.write_whole(run.checkpoints / "history.csv", csv_text(history).encode())
 
 
 def _tensorboard(run: Run, purge_step: int | None) -> Any:

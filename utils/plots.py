@@ -3,14 +3,34 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 INK, BLUE, ORANGE = "#333333", "#2b6cb0", "#dd7a1f"
 
 
-def loss_curves(history: Sequence[dict[str, Any]], path: Path, title: str) -> None:
+class Measure(NamedTuple):
+    """What a model's losses are nats of, and how bits are reported: of one out of `dimensions`."""
+
+    nats: str  # "nats per character"
+    bits: str  # "bits per character"
+    dimensions: int = 1
+    validation: str = "validation"  # how it was measured
+
+    def in_bits(self, nats: float) -> float:
+        return nats / (self.dimensions * math.log(2))
+
+    def in_nats(self, bits: float) -> float:
+        return bits * self.dimensions * math.log(2)
+
+
+def loss_curves(
+    history: Sequence[dict[str, Any]], path: Path, title: str, measure: Measure
+) -> None:
     """Training beside validation, in nats (left axis) and bits (right axis), one point an epoch."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")  # no pyplot: no window, no state
     axes = figure.add_subplot()
@@ -18,13 +38,13 @@ def loss_curves(history: Sequence[dict[str, Any]], path: Path, title: str) -> No
     marker = "o" if len(epochs) < 30 else None
     for column, label, color in (
         ("train_nats", "training", BLUE),
-        ("val_nats", "validation (cold blocks of 256)", ORANGE),
+        ("val_nats", measure.validation, ORANGE),
     ):
         axes.plot(epochs, [row[column] for row in history], color=color, label=label, marker=marker)
     best = min(history, key=lambda row: row["val_nats"])
     axes.axvline(best["epoch"], color=INK, linewidth=0.8, linestyle=":")
     axes.annotate(
-        f" best: {best['val_nats']:.3f} at epoch {best['epoch']}",
+        f" best: {best['val_nats']:.4g} at epoch {best['epoch']}",
         (best["epoch"], 0.97),
         xycoords=("data", "axes fraction"),
         color=INK,
@@ -32,11 +52,61 @@ def loss_curves(history: Sequence[dict[str, Any]], path: Path, title: str) -> No
         va="top",
         ha="left" if best["epoch"] <= sum(epochs[:: max(1, len(epochs) - 1)]) / 2 else "right",
     )
-    axes.set(title=title, xlabel="epoch", ylabel="nats per character")
+    axes.set(title=title, xlabel="epoch", ylabel=measure.nats)
     axes.grid(alpha=0.25)
-    axes.secondary_yaxis(
-        "right", functions=(lambda nats: nats / math.log(2), lambda bits: bits * math.log(2))
-    ).set_ylabel("bits per character")
+    right = axes.secondary_yaxis("right", functions=(measure.in_bits, measure.in_nats))
+    right.set_ylabel(measure.bits)
     axes.legend(frameon=False, loc="lower left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+
+
+def framed(pictures: torch.Tensor, frame: int = 2) -> np.ndarray:
+    """Pictures (R, N, C, H, W) in [0, 1] -> uint8 (R, height, width, 3), each row side by side."""
+    pictures = torch.nn.functional.pad(pictures, [frame] * 4, value=1.0)
+    R, N, C, H, W = pictures.shape
+    rows = pictures.permute(0, 3, 1, 4, 2).reshape(R, H, N * W, C)  # (R, H, N W, C)
+    rows = (255 * rows.clamp(0, 1)).round().byte().numpy()
+    return np.repeat(rows, 3, axis=3) if C == 1 else rows
+
+
+def picture_rows(
+    pictures: torch.Tensor,
+    path: Path,
+    *,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+) -> Path:
+    """Pictures (R, N, C, H, W) in [0, 1] as R rows of N, labelled; returns the path."""
+    strips = framed(pictures)
+    R, H, W, _ = strips.shape
+    beside = 0.08 * max((len(line) for label in rows for line in label.split("\n")), default=0)
+    above = 0.25 if columns else 0.0
+    width, height = W / 72, R * H / 72  # inches: 72 pixels each
+    whole = (width + beside, height + above)
+    figure = Figure(figsize=whole, dpi=144)
+    axes = figure.add_axes((beside / whole[0], 0, width / whole[0], height / whole[1]))
+    axes.imshow(strips.reshape(R * H, W, 3), interpolation="nearest", aspect="auto")
+    axes.axis("off")
+    for row, label in enumerate(rows):
+        axes.text(-4, (row + 0.5) * H, label, ha="right", va="center", fontsize=8, color=INK)
+    for column, label in enumerate(columns):
+        x = (column + 0.5) * W / len(columns)
+        axes.text(x, -3, label, ha="center", va="bottom", fontsize=8, color=INK)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path
+
+
+def animation(frames: torch.Tensor, path: Path, milliseconds: int = 120) -> Path:
+    """Frames (T, R, N, C, H, W) in [0, 1] as a GIF that runs forth and back, twice their size."""
+    pictures = []
+    for rows in frames:
+        strips = framed(rows)
+        R, H, W, _ = strips.shape
+        picture = Image.fromarray(strips.reshape(R * H, W, 3))
+        pictures.append(picture.resize((2 * W, 2 * R * H), Image.Resampling.NEAREST))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures += pictures[-2:0:-1]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    return path

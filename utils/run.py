@@ -1,7 +1,9 @@
 """A run: its two folders, and the decision whether it may start, must go on, or starts anew."""
 
+import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,27 @@ class Run:
             file.unlink()
 
 
+@contextmanager
+def opened(
+    kind: str, settings: Any, args: Namespace, overrides: Mapping[tuple[str, str], Any]
+) -> Iterator[tuple[Run, Any, dict[str, Any] | None]]:
+    """What a training command is about -> run, settings, and the checkpoint to resume, or None.
+
+    A dry run writes to a temporary folder, gone afterwards. UserError as in `begin` and `go_on`.
+    """
+    if args.resume:
+        yield go_on(kind, settings, overrides)
+    elif args.dry_run:
+        with tempfile.TemporaryDirectory(prefix="dry-run-") as folder:
+            yield (
+                Run(settings.model.name, Path(folder, "checkpoints"), Path(folder, "results")),
+                settings,
+                None,
+            )
+    else:
+        yield begin(args, settings), settings, None
+
+
 def begin(args: Namespace, settings: Any) -> Run:
     """A new run. UserError where it exists, unless --overwrite is given."""
     run = Run.named(settings.model.name)
@@ -70,7 +93,7 @@ def go_on(
     for (section, name), value in overrides.items():
         before = getattr(getattr(saved, section), name)
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
-            raise UserError(f"--{section}.{name} was {before!r} and cannot change with --resume")
+            raise UserError(f"{section}.{name} was {before!r} and cannot change with --resume")
     resumed = config.override(saved, overrides)
     for section, values in config.plain(resumed).items():
         for name, value in values.items():

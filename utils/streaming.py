@@ -4,25 +4,12 @@ All models share one contract, `forward(x, state=None) -> (logits, state)`, so e
 exists once. Nothing is ever read twice, with one exception: positions that end (see `Reader`).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[torch.device]:
-    """Dropout off and no gradients inside; the model's mode restored after. Gives its device."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield next(model.parameters()).device
-    finally:
-        model.train(training)
+from utils.device import evaluating
 
 
 class Reader:

@@ -13,24 +13,11 @@ from utils import checkpoint
 from utils import config as configuration
 from utils.config import read_json
 from utils.device import DEVICES, choose_device
-from utils.errors import Parser, UserError
+from utils.errors import Parser, UserError, number
 from utils.protocol import places
 from utils.streaming import block_score, stream_score, write
 from utils.text_data import Text, decode, encode, load_text
 from utils.text_training import built, config_type, score_line
-
-
-def number(kind: type, low: float) -> Callable[[str], Any]:
-    """An argparse type: a number of this kind, not below `low`."""
-
-    def parse(text: str) -> Any:
-        value = kind(text)
-        if not low <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not a number >= {low}")
-        return value
-
-    parse.__name__ = {int: "whole number", float: "number"}[kind]  # argparse's word for it
-    return parse
 
 
 def options(description: str, default_run: str) -> Parser:

@@ -1,13 +1,10 @@
 """How every next-character model learns: the task behind models/{lstm,tcn,transformer}/train.py."""
 
-import contextlib
 import dataclasses
 import math
-import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +19,9 @@ from utils.device import DEVICES, choose_device, moved, random_state, restore_ra
 from utils.errors import UserError
 from utils.loop import fit
 from utils.paths import shown
+from utils.plots import Measure
 from utils.protocol import Protocol, ProtocolConfig, visible
-from utils.run import Run, begin, go_on
+from utils.run import Run, opened
 from utils.schedule import warmup_cosine
 from utils.streaming import block_score, stream_score, write
 from utils.text_data import DataConfig, Streams, Text, decode, load_text
@@ -62,6 +60,10 @@ class TextTask:
 
     unit = "char"
     monitor = "val_nats"
+    columns = ("train_nats", "val_nats", "learning_rate")
+    measure = Measure(
+        "nats per character", "bits per character", validation="validation (cold blocks of 256)"
+    )
 
     def __init__(self, kind: str, model: nn.Module, text: Text, config: Any) -> None:
         self.kind = kind
@@ -157,7 +159,8 @@ class TextTask:
             "protocol": self.protocol.entries,
         }
 
-    def load_training_state(self, state: dict[str, Any]) -> None:
+    def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
+        self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         restore_random_state(state["random"], self.device)
         self.state = moved(state["state"], self.device)
@@ -172,26 +175,16 @@ def train(
     overrides: dict[tuple[str, str], Any],
 ) -> None:
     """The whole of a train.py after its command line is read: data, model, fit, final numbers."""
-    resume = None
-    if args.resume:
-        run, config, resume = go_on(kind, config, overrides)
-    elif not args.dry_run:
-        run = begin(args, config)
-    text = load_text(config.data.name)
-    with contextlib.ExitStack() as stack:
+    with opened(kind, config, args, overrides) as (run, config, resume):
+        text = load_text(config.data.name)
         if args.dry_run:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dry-run-")))
-            run = Run(config.model.name, folder / "checkpoints", folder / "results")
             config, text = tiny(config, text)
         torch.manual_seed(config.training.seed)
-        model = built(build, config.model, text.alphabet)
-        task = TextTask(kind, model, text, config)
-        if resume is not None:
-            if resume["alphabet"] != text.alphabet:
-                raise UserError(f"data/{config.data.name} has changed since the run began")
-            model.load_state_dict(resume["model"])
-        elif not args.dry_run:
+        task = TextTask(kind, built(build, config.model, text.alphabet), text, config)
+        if resume is None:
             run.clear()
+        elif resume["alphabet"] != text.alphabet:
+            raise UserError(f"data/{config.data.name} has changed since the run began")
         describe(task, run, dry=args.dry_run)
         history = fit(
             task,

@@ -1,0 +1,151 @@
+"""The variational autoencoders' tasks, one verb each: what `main.py --task ...` calls.
+
+    solver = Solver.load("vae_beta_4")
+    solver.latent_analysis()
+
+A verb says which files it writes; the mathematics and the figures are in vae/ and utils/.
+"""
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from utils import checkpoint, paths
+from utils import config as configuration
+from utils.checkpoint import write_whole
+from utils.device import choose_device
+from utils.image_data import Images, unit_range
+from utils.loop import fit
+from utils.paths import shown
+from utils.plots import animation, picture_rows
+from utils.run import opened
+from utils.tables import csv_text
+from vae.analysis import Analysis, analyse, label_of, sweep
+from vae.codes import decode, encode, generate, reconstruct, reconstruction_error
+from vae.data import training_images, validation_images
+from vae.networks import VAE
+from vae.rotation import learn_rotation
+from vae.training import CONFIG, VAETask, built, describe, report, tiny
+
+SWEEP = torch.linspace(-3, 3, 9)
+
+
+class Solver:
+    """A variational autoencoder with its configuration, and everything that is done with it."""
+
+    def __init__(self, config: Any, model: VAE) -> None:
+        self.config = config
+        self.model = model.to(choose_device(config.training.device))
+        self.results = paths.result_folder(config.model.name)
+
+    @staticmethod
+    def load(name: str, epoch: str | None = None, *, device: str = "auto") -> "Solver":
+        """The model of checkpoints/<name>/, else of pretrained/<name>.pt, with its own config."""
+        path = checkpoint.find(name, epoch)
+        content = checkpoint.load(path, "vae")
+        config = configuration.build(content.get("config"), CONFIG, shown(path))
+        config = configuration.override(
+            config, {("model", "name"): name, ("training", "device"): device}
+        )
+        model = built(content.get("shape"), config.model)
+        checkpoint.rebuild(model, content, path)
+        return Solver(config, model)
+
+    @staticmethod
+    def train(config: Any, args: Namespace, overrides: Mapping[tuple[str, str], Any]) -> None:
+        """checkpoints/<run>/ and, in results/<run>/, loss.png and pictures of the milestones."""
+        with opened("vae", config, args, overrides) as (run, config, resume):
+            if args.dry_run:
+                config = tiny(config)
+            training, validation = training_images(config.data), validation_images(config.data)
+            torch.manual_seed(config.training.seed)
+            task = VAETask(built(training.shape, config.model), training, validation, config)
+            if resume is None:
+                run.clear()
+            describe(task, run, dry=args.dry_run)
+            history = fit(
+                task,
+                run,
+                epochs=config.training.epochs,
+                milestones=config.training.pictures,
+                resume=resume,
+            )
+            report(task, run, history, dry=args.dry_run)
+
+    def generate_from_latent(self, count: int, seed: int, *beside: "Solver") -> None:
+        """random_generation.png: decoded z ~ N(0, I); several models get the same z, a row each."""
+        solvers = (self, *beside)
+        if beside:
+            pictures = torch.stack([generate(solver.model, count, seed) for solver in solvers])
+        else:
+            columns = max(n for n in range(1, 9) if count % n == 0)
+            pictures = generate(self.model, count, seed).unflatten(0, (-1, columns))
+        labels = [solver.config.model.name for solver in solvers] if beside else []
+        self.wrote(picture_rows(pictures, self.results / "random_generation.png", rows=labels))
+
+    def latent_analysis(self, images: Images, face: np.ndarray) -> Analysis:
+        """latent_analysis.png, .gif, .csv and .json: what each latent does, sweeping -3 to 3.
+
+        Measured on all the pictures; the sweeps start from the code of one face (C, H, W).
+        """
+        analysis = analyse(self.model, images)
+        rows = analysis.rows()
+        order = [row["latent"] for row in rows]
+        z = encode(self.model, Images(face[None], ""))[0][0]
+        pictures = sweep(self.model, z, SWEEP)[order]  # (Z, S, C, H, W)
+        labels = [label_of(row) for row in rows]
+        columns = [f"{value:g}" for value in SWEEP.tolist()]
+        whole = {"scores": analysis.scores, "latents": rows}
+        self.wrote(
+            picture_rows(
+                pictures, self.results / "latent_analysis.png", rows=labels, columns=columns
+            ),
+            animation(
+                pictures.transpose(0, 1).unflatten(1, (-1, min(5, len(order)))),
+                self.results / "latent_analysis.gif",
+            ),
+            write_whole(self.results / "latent_analysis.csv", csv_text(rows).encode()),
+            write_whole(
+                self.results / "latent_analysis.json", json.dumps(whole, indent=2).encode()
+            ),
+        )
+        return analysis
+
+    def rotate(self, images: Images, face: np.ndarray, angles: Sequence[float]) -> None:
+        """rotate.png and rotate.gif: a face (C, H, W) turned to each angle, in degrees of yaw."""
+        rotation = learn_rotation(self.model, images)
+        if not rotation.sign_is_known:
+            print("the yaw of these pictures is not known: the direction is that in which a face")
+            print("differs from its mirror image, -45 and 45 stand for the 2.5 and 97.5 % points")
+            print("of the data along it, and which sign is left or right is arbitrary")
+        z = encode(self.model, Images(face[None], ""))[0]
+        turned = decode(self.model, rotation.turned(z, torch.tensor(angles))[0])
+        smooth = torch.linspace(min(angles), max(angles), 25)
+        frames = decode(self.model, rotation.turned(z, smooth)[0])
+        columns = ["face", *(f"{angle:g}°" for angle in angles)]
+        strip = torch.cat([unit_range(face[None]), turned])[None]
+        self.wrote(
+            picture_rows(strip, self.results / "rotate.png", columns=columns),
+            animation(frames[:, None, None], self.results / "rotate.gif"),
+        )
+
+    def reconstruct(self, images: Images, count: int) -> None:
+        """reconstruction.png: pictures above what their codes are decoded to; prints the error."""
+        nats, squared = reconstruction_error(self.model, images, self.config.loss.likelihood)
+        print(
+            f"{len(images):,} pictures: reconstruction {nats:.1f} nats each, "
+            f"root mean squared error {squared**0.5:.4f} of the range 0 to 1"
+        )
+        pixels = images.take(slice(0, count)).pixels
+        pairs = torch.stack([unit_range(pixels), reconstruct(self.model, pixels)])
+        file = self.results / "reconstruction.png"
+        self.wrote(picture_rows(pairs, file, rows=["original", "decoded"]))
+
+    @staticmethod
+    def wrote(*files: Path) -> None:
+        print("wrote", ", ".join(shown(file) for file in files))

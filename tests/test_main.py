@@ -1,0 +1,283 @@
+"""main.py: every task end to end on a small run, its files looked into, its mistakes."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import main
+from tests.test_commands import assert_same, rows
+from utils import checkpoint, paths
+from vae.faces import NAMES
+from vae.training import VAETask
+
+SMALL = ["--images", "48", "--held_out", "40", "--batch_size", "16", "--epochs", "2"]
+SMALL += ["--z_dim", "3", "--pictures", "1", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    """A repository with two small runs, of which one knows faces, and a folder of photographs."""
+    repository = tmp_path_factory.mktemp("faces") / "repository"
+    shutil.copytree(paths.ROOT / "vae", repository / "vae")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "ROOT", repository)
+        for name in ("small", "other"):
+            assert main.main([*SMALL, "--ckpt_name", name, "--seed", str(len(name))]) == 0
+    photos = repository / "photos" / "deeper"
+    photos.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for n in range(40):
+        Image.fromarray(rng.integers(256, size=(70, 90, 3), dtype=np.uint8)).save(
+            photos / f"{n:02}.png"
+        )
+    (photos / "notes.png").write_text("no picture", encoding="utf-8")
+    (repository / "empty").mkdir()
+    np.savez(repository / "floats.npz", faces=np.zeros((9, 64, 64), dtype=np.float32))
+    np.savez(repository / "grey.npz", faces=rng.integers(256, size=(20, 64, 64), dtype=np.uint8))
+    return repository
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path, monkeypatch, capsys):
+    root = tmp_path / "repository"
+    shutil.copytree(trained_once, root)
+    monkeypatch.setattr(paths, "ROOT", root)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    return root
+
+
+def run(*argv):
+    return main.main(["--device", "cpu", *argv])
+
+
+def picture(path):
+    """A figure that is there, larger than a thumbnail and not blank."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert min(pixels.shape[:2]) >= 60
+    assert pixels.std() > 5
+    return pixels
+
+
+def test_training_writes_what_it_says(trained, capsys):
+    folder, results = trained / "checkpoints" / "small", trained / "results" / "small"
+    assert {file.name for file in folder.iterdir()} == {
+        *("config.json", "history.csv", "last.pt", "best.pt", "epoch_0001.pt", "epoch_0002.pt")
+    }
+    history = rows(folder)
+    for split in ("train", "val"):
+        for row in history:
+            kl = [float(row[f"{split}_kl_{j:02}_nats"]) for j in range(3)]
+            assert float(row[f"{split}_kl_nats"]) == pytest.approx(sum(kl))
+            picture_nats = float(row[f"{split}_reconstruction_nats"])
+            assert float(row[f"{split}_nats"]) == pytest.approx(
+                picture_nats + 4 * sum(kl), rel=1e-4
+            )
+            assert float(row[f"{split}_active"]) <= 3
+    assert float(history[1]["train_nats"]) < float(history[0]["train_nats"])
+    for name in ("loss.png", "samples_0001.png", "samples_0002.png", "reconstructions_0002.png"):
+        picture(results / name)
+    assert any((results / "tensorboard").iterdir())
+    content = checkpoint.load(folder / "best.pt", "vae")
+    assert content["shape"] == [3, 64, 64]
+    assert content["config"]["loss"]["beta"] == 4
+
+
+def test_samples_of_one_run_and_of_several(trained, capsys):
+    file = trained / "results" / "small" / "random_generation.png"
+    assert run("--task", "random_generation", "--ckpt_name", "small", "--num_samples", "6") == 0
+    first = picture(file)
+    assert "results/small/random_generation.png" in capsys.readouterr().out
+    argv = ["--task", "random_generation", "--ckpt_name", "small", "--num_samples", "6"]
+    assert run(*argv, "--seed", "0") == 0
+    assert np.array_equal(picture(file), first)
+    assert run(*argv, "--seed", "1") == 0
+    assert not np.array_equal(picture(file), first)
+    argv[3:4] = ["small", "other"]
+    assert run(*argv) == 0
+    assert picture(file).shape[0] == 2 * first.shape[0], "a row for each run"
+
+
+def test_latent_analysis_of_faces(trained):
+    results = trained / "results" / "small"
+    assert run("--task", "latent_analysis", "--ckpt_name", "small", "--held_out", "60") == 0
+    picture(results / "latent_analysis.png")
+    with Image.open(results / "latent_analysis.gif") as animation:
+        assert animation.n_frames == 16  # nine steps, forth and back
+    with open(results / "latent_analysis.csv", encoding="utf-8", newline="") as file:
+        latents = list(csv.DictReader(file))
+    whole = json.loads((results / "latent_analysis.json").read_text(encoding="utf-8"))
+    assert sorted(int(row["latent"]) for row in latents) == [0, 1, 2]
+    kl = [float(row["kl_nats"]) for row in latents]
+    assert kl == sorted(kl, reverse=True)
+    assert whole["scores"]["kl_nats"] == pytest.approx(sum(kl), abs=1e-3)
+    for row in latents:
+        assert row["name"] in ("", *NAMES)
+        assert row["active"] == str(float(row["kl_nats"]) > 0.01)
+        for name in NAMES:
+            assert 0 <= float(row[f"{name}_share"]) <= 1
+    scores = {"mig", "dci_disentanglement", "dci_completeness", "dci_informativeness"}
+    assert scores | {"active_units", "kl_nats"} == whole["scores"].keys()
+
+
+def test_latent_analysis_of_photographs_has_no_names(trained):
+    results = trained / "results" / "small"
+    argv = ["--task", "latent_analysis", "--ckpt_name", "small", "--data"]
+    assert run(*argv, str(trained / "photos")) == 0
+    picture(results / "latent_analysis.png")
+    whole = json.loads((results / "latent_analysis.json").read_text(encoding="utf-8"))
+    assert whole["scores"].keys() == {"active_units", "kl_nats"}
+    assert all(row["name"] == "" for row in whole["latents"])
+
+
+def test_rotate(trained, capsys):
+    results = trained / "results" / "small"
+    assert run("--task", "rotate", "--ckpt_name", "small", "--angles", "-40", "0", "40") == 0
+    assert "arbitrary" not in capsys.readouterr().out
+    strip = picture(results / "rotate.png")
+    with Image.open(results / "rotate.gif") as animation:
+        assert animation.n_frames > 20
+    photo = str(trained / "photos" / "deeper" / "03.png")
+    argv = ["--task", "rotate", "--ckpt_name", "small", "--data", str(trained / "photos")]
+    assert run(*argv, "--image", photo) == 0
+    assert "arbitrary" in capsys.readouterr().out
+    assert picture(results / "rotate.png").shape[1] > 2 * strip.shape[1], "nine angles by default"
+
+
+@pytest.mark.parametrize("data", [None, "photos", "grey.npz"])
+def test_reconstruction(trained, capsys, data):
+    argv = ["--task", "reconstruction", "--ckpt_name", "small", "--num_samples", "2"]
+    assert run(*argv, *(["--data", str(trained / data)] if data else [])) == 0
+    assert re.search(r"reconstruction \d+\.\d nats each, .* 0\.\d{4} ", capsys.readouterr().out)
+    picture(trained / "results" / "small" / "reconstruction.png")
+
+
+def test_photographs_train(trained, capsys):
+    argv = ["--data", str(trained / "photos"), "--ckpt_name", "mine", "--batch_size", "8"]
+    assert run(*argv, "--epochs", "1") == 0
+    out = capsys.readouterr().out
+    assert "skipped 1 of 41 files" in out
+    assert "36 images" in out, "a tenth of the forty is kept apart"
+
+
+@pytest.mark.parametrize(
+    "more", [["--objective", "beta_tcvae"], ["--capacity", "5", "--capacity_steps", "3"]]
+)
+def test_other_objectives_train(trained, more):
+    assert run(*SMALL, "--ckpt_name", "more", "--beta_warmup", "2", *more) == 0
+    assert len(rows(trained / "checkpoints" / "more")) == 2
+
+
+@pytest.mark.parametrize("objective", ["beta_vae", "beta_tcvae"])
+def test_resume_is_exact(trained, monkeypatch, objective):
+    """Four epochs at once, 2 + 2, and stopped in the middle of an epoch: bit for bit the same."""
+    argv = [*SMALL, "--objective", objective]
+    assert run(*argv, "--epochs", "4", "--ckpt_name", "whole") == 0
+    step = VAETask.step
+    for name, stop in (("between", 6), ("within", 5)):
+
+        def interrupted(self, batch, number, stop=stop):
+            if number == stop:
+                os.kill(os.getpid(), signal.SIGINT)
+            return step(self, batch, number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(VAETask, "step", interrupted)
+            assert run(*argv, "--epochs", "4", "--ckpt_name", name) == 130
+        assert run(*argv, "--epochs", "4", "--ckpt_name", name, "--resume") == 0
+        assert rows(trained / "checkpoints" / "whole") == rows(trained / "checkpoints" / name)
+        for file in ("last.pt", "best.pt"):
+            a = checkpoint.load(trained / "checkpoints" / "whole" / file, "vae")
+            b = checkpoint.load(trained / "checkpoints" / name / file, "vae")
+            a["config"]["model"]["name"] = name
+            assert_same(a, b, file)
+
+
+def test_dry_run_keeps_nothing(trained, capsys):
+    before = sorted(trained.rglob("*"))
+    assert run("--dry-run", "--ckpt_name", "new") == 0
+    assert "nothing was kept" in capsys.readouterr().out
+    assert sorted(trained.rglob("*")) == before
+
+
+MISTAKES = {
+    "no run": ("--task rotate --ckpt_name nothing", "no run 'nothing'; there is: other, small"),
+    "epoch": ("--task rotate --ckpt_name small --epoch 9", "there is: best, epoch_0001"),
+    "another kind": ("--task rotate --ckpt_name lstm", "checkpoint of lstm, not of vae"),
+    "cut short": ("--task rotate --ckpt_name cut", "cut short or no checkpoint"),
+    "wrong size": ("--task rotate --ckpt_name size", "32 x 32, not 64 x 64"),
+    "wrong weights": ("--task rotate --ckpt_name weights", "weights do not fit"),
+    "no folder": ("--data {}/nothing", "no such folder"),
+    "empty folder": ("--data {}/empty", "has no images"),
+    "array type": ("--data {}/floats.npz", "float32 (9, 64, 64)"),
+    "no image": ("--task rotate --ckpt_name small --image {}/nothing.png", "no such picture"),
+    "broken image": (
+        "--task rotate --ckpt_name small --image {}/photos/deeper/notes.png",
+        "is no picture",
+    ),
+    "beta": ("--beta -1", "--beta is '-1', not a number >= 0"),
+    "z_dim": ("--z_dim 0", "--z_dim is '0', not a whole number >= 1"),
+    "epochs": ("--epochs none", "not a whole number"),
+    "likelihood": ("--likelihood poisson", "not one of"),
+    "objective": ("--objective vae", "one of beta_vae, beta_tcvae"),
+    "angle": ("--task rotate --ckpt_name small --angles 91", "91 is not a number in -90..90"),
+    "task": ("--task turn", "invalid choice"),
+    "option": ("--bta 4", "unrecognized"),
+    "index": ("--task rotate --ckpt_name small --index 40", "beyond the 40"),
+    "a setting of another run": (
+        "--task rotate --ckpt_name small --beta 20",
+        "--beta is for --task train",
+    ),
+    "two names": ("--task rotate --ckpt_name small other", "one --ckpt_name, not 2"),
+    "two runs": ("--ckpt_name a b", "one --ckpt_name, not 2"),
+    "exists": ("--ckpt_name small", "--overwrite starts it anew"),
+    "leaves": ("--ckpt_name ../x", "cannot be a folder's name"),
+    "nothing to resume": ("--ckpt_name new --resume", "nothing to resume"),
+    "resume with another": ("--ckpt_name small --resume --z_dim 9", "z_dim was 3 and cannot"),
+    "both": ("--resume --overwrite", "give one"),
+    "too few": ("--data {}/photos --batch_size 64", "fewer than"),
+    "samples": ("--task random_generation --num_samples 0", "not a number >= 1"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(mistake, trained, capsys):
+    checkpoints = trained / "checkpoints"
+    whole = checkpoint.load(checkpoints / "small" / "best.pt", "vae")
+    for name, changes in (
+        ("lstm", {"kind": "lstm"}),
+        ("size", {"shape": [3, 32, 32]}),
+        ("weights", {"model": {"encoder.layers.0.bias": torch.zeros(7)}}),
+        ("cut", {}),
+    ):
+        checkpoint.save(checkpoints / name / "best.pt", whole | changes)
+    cut = checkpoints / "cut" / "best.pt"
+    cut.write_bytes(cut.read_bytes()[:1000])
+    before = {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()}
+    argv, message = MISTAKES[mistake]
+    assert main.main(argv.format(trained).split()) == 2
+    err = capsys.readouterr().err
+    message = message.replace("other, small", "cut, lstm, other, size, small, weights")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert before == {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()}
+
+
+def test_help_is_grouped_and_has_every_default(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main.main(["--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for group in ("the run", "the tasks", "model (defaults", "loss (defaults", "data (defaults"):
+        assert f"\n{group}" in out
+    assert "weight of the KL; a number >= 0 (default: 4.0)" in " ".join(out.split())

@@ -1,0 +1,238 @@
+"""The variational autoencoder: networks, losses, schedules, the line along which faces turn."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch.distributions import Independent, Normal, kl_divergence
+
+from utils.image_data import Images
+from vae.codes import decode, encode, generate, reconstruct
+from vae.losses import (
+    bits_per_dim,
+    capacity_at,
+    decomposed_kl,
+    kl_per_dim,
+    reconstruction,
+    warmed_up,
+)
+from vae.networks import VAE, Decoder, Encoder, ModelConfig, draw
+from vae.rotation import (
+    Rotation,
+    Whitening,
+    direction_by_mirroring,
+    direction_by_regression,
+)
+
+
+@pytest.fixture
+def vae():
+    torch.manual_seed(0)
+    return VAE((3, 64, 64), ModelConfig("m", 5))
+
+
+def codes(count=7, z_dim=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(2, count, z_dim, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_layer_has_the_shape_beside_it(channels):
+    x = torch.rand(2, channels, 64, 64)
+    shapes = []
+    for layer in Encoder(channels, 5).layers:
+        x = layer(x)
+        if not isinstance(layer, torch.nn.ReLU):
+            shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(32, 32, 32), (32, 16, 16), (64, 8, 8), (64, 4, 4), (1024,), (256,), (10,)]
+    x, shapes = torch.rand(2, 5), []
+    for layer in Decoder(channels, 5).layers:
+        x = layer(x)
+        if not isinstance(layer, torch.nn.ReLU):
+            shapes.append(tuple(x.shape[1:]))
+    grown = [(64, 8, 8), (32, 16, 16), (32, 32, 32), (channels, 64, 64)]
+    assert shapes == [(256,), (1024,), (64, 4, 4), *grown]
+
+
+def test_the_model_gives_logits_and_a_posterior(vae):
+    logits, z, mu, logvar = vae(torch.rand(4, 3, 64, 64))
+    assert logits.shape == (4, 3, 64, 64)
+    assert z.shape == mu.shape == logvar.shape == (4, 5)
+    assert logits.min() < 0, "logits are not squeezed into [0, 1]; the sigmoid comes outside"
+    with pytest.raises(ValueError, match="32 x 32, not 64 x 64"):
+        VAE((3, 32, 32), ModelConfig("m", 5))
+
+
+def test_pictures_are_in_their_range_and_do_not_depend_on_the_batch(vae):
+    pixels = torch.randint(256, (5, 3, 64, 64), dtype=torch.uint8).numpy()
+    mu, logvar = encode(vae, Images(pixels, ""), part=2)
+    whole = encode(vae, Images(pixels, ""))
+    assert torch.allclose(mu, whole[0], atol=1e-5)
+    assert torch.allclose(logvar, whole[1], atol=1e-5)
+    pictures = reconstruct(vae, pixels)
+    assert torch.allclose(pictures, decode(vae, mu, part=3), atol=1e-5)
+    assert 0 <= pictures.min() < pictures.max() <= 1
+    assert torch.equal(generate(vae, 4, seed=1), generate(vae, 4, seed=1))
+    assert not torch.equal(generate(vae, 4, seed=1), generate(vae, 4, seed=2))
+
+
+def test_draw_has_the_right_mean_and_width_and_lets_gradients_through():
+    torch.manual_seed(0)
+    mu = torch.full((200_000,), 3.0, requires_grad=True)
+    logvar = torch.full((200_000,), math.log(4), requires_grad=True)
+    z = draw(mu, logvar)
+    assert z.mean().item() == pytest.approx(3, abs=0.02)
+    assert z.std().item() == pytest.approx(2, abs=0.02)
+    z.sum().backward()
+    assert torch.equal(mu.grad, torch.ones_like(mu))
+    assert torch.allclose(logvar.grad, (z - mu).detach() / 2, atol=1e-5)
+
+
+def test_the_gradient_reaches_mu_and_logvar(vae):
+    logits, _, mu, logvar = vae(torch.rand(4, 3, 64, 64))
+    mu.retain_grad()
+    logvar.retain_grad()
+    reconstruction(logits, torch.rand(4, 3, 64, 64), "bernoulli").mean().backward()
+    assert mu.grad.abs().min() > 0
+    assert logvar.grad.abs().min() > 0
+
+
+def test_kl_against_torch_distributions():
+    mu, logvar = codes()
+    theirs = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0))
+    assert torch.allclose(kl_per_dim(mu, logvar), theirs, atol=1e-12)
+    both = Independent(Normal(mu, torch.exp(logvar / 2)), 1)
+    prior = Independent(Normal(torch.zeros_like(mu), torch.ones_like(mu)), 1)
+    assert torch.allclose(kl_per_dim(mu, logvar).sum(1), kl_divergence(both, prior), atol=1e-12)
+
+
+def test_kl_is_zero_at_the_prior_only_and_symmetric_in_the_mean():
+    zero = torch.zeros(1, 3, dtype=torch.float64)
+    assert kl_per_dim(zero, zero).abs().max() == 0
+    mu, logvar = codes()
+    assert kl_per_dim(mu, logvar).min() > 0
+    assert torch.equal(kl_per_dim(mu, logvar), kl_per_dim(-mu, logvar))
+
+
+def test_loss_of_a_two_by_two_picture_by_hand():
+    """Logits of probabilities 1/2, 1/2, 3/4, 1/4 for pixels 0, 1, 1, 1/2."""
+    logits = torch.tensor([0.0, 0.0, math.log(3), -math.log(3)]).reshape(1, 1, 2, 2)
+    x = torch.tensor([0.0, 1.0, 1.0, 0.5]).reshape(1, 1, 2, 2)
+    expected = 2 * math.log(2) + math.log(4 / 3) + 0.5 * math.log(4) + 0.5 * math.log(4 / 3)
+    assert reconstruction(logits, x, "bernoulli").tolist() == pytest.approx([expected], rel=1e-6)
+    expected = 0.5 * (1 / 4 + 1 / 4 + 1 / 16 + 1 / 16)
+    assert reconstruction(logits, x, "gaussian").tolist() == pytest.approx([expected], rel=1e-6)
+    with pytest.raises(ValueError, match="laplace"):
+        reconstruction(logits, x, "laplace")
+
+
+def test_reconstruction_sums_over_pixels_and_not_over_the_batch():
+    logits, x = torch.randn(3, 2, 4, 4), torch.rand(3, 2, 4, 4)
+    for likelihood in ("bernoulli", "gaussian"):
+        nats = reconstruction(logits, x, likelihood)
+        alone = [reconstruction(logits[b : b + 1], x[b : b + 1], likelihood) for b in range(3)]
+        assert nats.shape == (3,)
+        assert torch.allclose(nats, torch.cat(alone))
+        twice = reconstruction(logits.repeat(1, 2, 1, 1), x.repeat(1, 2, 1, 1), likelihood)
+        assert torch.allclose(twice, 2 * nats)
+
+
+def test_the_decomposed_kl_sums_to_the_kl():
+    torch.manual_seed(0)
+    mu, logvar = torch.randn(2, 4000, 2, dtype=torch.float64)
+    z = draw(mu, logvar)
+    total = sum(decomposed_kl(z, mu, logvar, images=4000))
+    assert total.item() == pytest.approx(kl_per_dim(mu, logvar).sum(1).mean().item(), rel=0.05)
+
+
+@pytest.mark.parametrize("angle", [0.0, 45.0])
+def test_total_correlation_sees_dependence_between_latents(angle):
+    """Codes of an elongated cloud: independent along the axes, dependent when it is turned."""
+    torch.manual_seed(0)
+    constant = math.log(3000)  # (Z - 1) log N: see decomposed_kl
+    cloud = torch.randn(3000, 2, dtype=torch.float64) * torch.tensor([0.97, 0.25])
+    turn = math.radians(angle)
+    rotation = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    mu, logvar = cloud @ rotation.double(), torch.full((3000, 2), -4.0).double()
+    _, correlation, _ = decomposed_kl(draw(mu, logvar), mu, logvar, images=3000)
+    covariance = torch.cov(mu.T) + math.exp(-4) * torch.eye(2)
+    gaussian = 0.5 * (covariance.diag().log().sum() - torch.logdet(covariance))
+    assert correlation.item() == pytest.approx(constant + gaussian.item(), abs=0.1)
+
+
+def test_schedules_as_tables():
+    assert [warmed_up(4, step, 4) for step in (1, 2, 3, 4, 5, 100)] == [1, 2, 3, 4, 4, 4]
+    assert [warmed_up(4, step, 0) for step in (1, 2)] == [4, 4]
+    assert [capacity_at(25, step, 5) for step in (1, 2, 5, 6)] == [5, 10, 25, 25]
+    assert [capacity_at(25, step, 0) for step in (1, 2)] == [25, 25]
+
+
+def test_bits_per_dimension():
+    assert bits_per_dim(784 * math.log(16), 784) == pytest.approx(4)
+    assert bits_per_dim(784 * math.log(2), 784) == pytest.approx(1)
+
+
+def cloud_with_a_yaw(count=4000):
+    """Codes whose third direction after a random linear map is the yaw; small posteriors."""
+    torch.manual_seed(0)
+    yaw = 90 * torch.rand(count) - 45
+    hidden = torch.randn(count, 4, dtype=torch.float64)
+    hidden[:, 2] = yaw / 26
+    mixing = torch.randn(4, 4, dtype=torch.float64)
+    return hidden, hidden @ mixing.T + 1, torch.full((count, 4), -9.0).double(), yaw
+
+
+def test_whitening_and_back():
+    _, mu, logvar, _ = cloud_with_a_yaw()
+    whitening = Whitening.of(mu, logvar)
+    white = whitening.white(mu)
+    assert torch.allclose(torch.cov(white.T), torch.eye(4).double(), atol=1e-2)
+    assert torch.allclose(whitening.back(white), mu, atol=1e-9)
+
+
+def test_both_estimates_find_the_direction_of_yaw():
+    hidden, mu, logvar, yaw = cloud_with_a_yaw()
+    white = Whitening.of(mu, logvar).white(mu)
+    mirrored = hidden.clone()
+    mirrored[:, 2] *= -1
+    mirrored += 0.1 * torch.randn_like(mirrored)
+    mixing = torch.linalg.lstsq(hidden, mu - 1).solution
+    flipped = Whitening.of(mu, logvar).white(mirrored @ mixing + 1)
+    a = direction_by_regression(white, yaw)
+    b = direction_by_mirroring(white, flipped)
+    assert a.norm().item() == pytest.approx(1)
+    assert abs(a @ b) > 0.99
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_turning_changes_the_yaw_and_nothing_else(known):
+    hidden, mu, logvar, yaw = cloud_with_a_yaw()
+    mixing = torch.linalg.lstsq(hidden, mu - 1).solution
+    if known:
+        rotation = Rotation.by_regression(mu, logvar, yaw)
+    else:
+        mirrored = hidden.clone()
+        mirrored[:, 2] *= -1
+        rotation = Rotation.by_mirroring(mu, logvar, mirrored @ mixing + 1)
+    angles = torch.tensor([-40.0, 0.0, 40.0])
+    turned = rotation.turned(mu[:100], angles)
+    assert turned.shape == (100, 3, 4)
+    back = (turned.double() - 1) @ torch.linalg.inv(mixing)
+    found = 26 * back[:, :, 2]
+    if known:
+        assert (found - angles).abs().max() < 2
+    else:  # 45 stands for the 97.5 % point, which is 42.75 here, and the sign is not known
+        found = found if found[0, 0] < 0 else -found
+        assert (found - 0.95 * angles).abs().max() < 3
+    others = back[:, :, [0, 1, 3]] - hidden[:100, None, [0, 1, 3]]
+    assert others.abs().max() < 0.15
+    assert rotation.sign_is_known == known
+
+
+def test_turning_goes_on_evenly_between_the_angles():
+    _, mu, logvar, yaw = cloud_with_a_yaw()
+    rotation = Rotation.by_regression(mu, logvar, yaw)
+    turned = rotation.turned(mu[:1], torch.tensor([-45.0, -15.0, 15.0, 45.0]))[0]
+    steps = [(b - a).norm().item() for a, b in itertools.pairwise(turned)]
+    assert max(steps) < 1.1 * min(steps)

@@ -1,0 +1,110 @@
+"""The variational autoencoder's networks.
+
+Kingma & Welling 2014, "Auto-encoding variational Bayes": an encoder, the posterior
+q(z|x) = N(mu, diag(exp(logvar))), and a decoder p(x|z), trained together. The convolutions for
+64 x 64 pictures are those of Higgins et al. 2017, "beta-VAE", for CelebA.
+
+Run: python main.py
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from utils.config import key
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The "model" section of a variational autoencoder's configuration."""
+
+    name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
+    z_dim: int = key("Z, latent neurons", low=1)
+
+
+class Encoder(nn.Module):
+    """Pictures (B, C, 64, 64) in [0, 1] -> mu and logvar (B, Z) of the posterior q(z|x)."""
+
+    def __init__(self, channels: int, z_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            # every convolution halves height and width: 64, 32, 16, 8, 4
+            nn.Conv2d(channels, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 32, 32)
+            nn.ReLU(),
+            nn.Conv2d(32, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 16, 16)
+            nn.ReLU(),
+            nn.Conv2d(32, 64, kernel_size=4, stride=2, padding=1),  # (B, 64, 8, 8)
+            nn.ReLU(),
+            nn.Conv2d(64, 64, kernel_size=4, stride=2, padding=1),  # (B, 64, 4, 4)
+            nn.ReLU(),
+            nn.Flatten(),  # (B, 1024)
+            nn.Linear(1024, 256),  # (B, 256)
+            nn.ReLU(),
+            nn.Linear(256, 2 * z_dim),  # (B, 2 Z)
+        )
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mu, logvar = self.layers(x).chunk(2, dim=1)  # (B, Z) each
+        return mu, logvar
+
+
+class Decoder(nn.Module):
+    """Latents (B, Z) -> logits (B, C, 64, 64); `torch.sigmoid` of them is the picture."""
+
+    def __init__(self, channels: int, z_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(z_dim, 256),  # (B, 256)
+            nn.ReLU(),
+            nn.Linear(256, 1024),  # (B, 1024)
+            nn.ReLU(),
+            nn.Unflatten(1, (64, 4, 4)),  # (B, 64, 4, 4)
+            # every transposed convolution doubles height and width: 4, 8, 16, 32, 64
+            nn.ConvTranspose2d(64, 64, kernel_size=4, stride=2, padding=1),  # (B, 64, 8, 8)
+            nn.ReLU(),
+            nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 16, 16)
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 32, 32)
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, channels, kernel_size=4, stride=2, padding=1),  # (B, C, 64, 64)
+        )
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.layers(z)
+
+
+class VAE(nn.Module):
+    """Encoder, a random draw from its posterior, decoder. Built for pictures (C, 64, 64).
+
+    ValueError for pictures of another size.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], config: ModelConfig) -> None:
+        super().__init__()
+        channels, *size = shape
+        if size != [64, 64]:
+            raise ValueError(f"pictures are {size[0]} x {size[1]}, not 64 x 64")
+        self.shape = tuple(shape)
+        self.z_dim = config.z_dim
+        self.encoder = Encoder(channels, config.z_dim)
+        self.decoder = Decoder(channels, config.z_dim)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Pictures (B, C, H, W) in [0, 1] -> logits like x, then z, mu and logvar (B, Z)."""
+        mu, logvar = self.encoder(x)
+        z = draw(mu, logvar)
+        return self.decoder(z), z, mu, logvar
+
+
+def draw(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """z ~ N(mu, exp(logvar)) as mu + sigma * epsilon (Kingma & Welling 2014, section 2.4).
+
+    A drawn number has no derivative with respect to the mean it was drawn with. Written as a fixed
+    function of mu, logvar and noise from outside, it has: 1 and sigma / 2 * epsilon.
+    """
+    return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)

@@ -1,0 +1,230 @@
+"""How a variational autoencoder learns: its settings, and the task behind `main.py`."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from utils import config as configuration
+from utils.config import key
+from utils.device import DEVICES, choose_device, evaluating, random_state, restore_random_state
+from utils.errors import UserError
+from utils.image_data import Batches, Images, unit_range
+from utils.paths import shown
+from utils.plots import Measure, picture_rows
+from utils.run import Run
+from utils.schedule import warmup_cosine
+from vae.codes import generate, reconstruct
+from vae.losses import (
+    LIKELIHOODS,
+    OBJECTIVES,
+    capacity_at,
+    decomposed_kl,
+    kl_per_dim,
+    reconstruction,
+    warmed_up,
+)
+from vae.networks import VAE, ModelConfig
+
+ACTIVE_NATS = 0.01  # a latent with less KL than this tells the decoder nothing
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pictures: a data set by name, or a file or folder of one's own."""
+
+    dataset: str = key("pictures with a name", choices=("faces",))
+    data: str | None = key("a folder of pictures, or an .npz; null: the data set")
+    images: int = key("rendered faces to train on", low=1)
+    held_out: int = key("rendered faces kept for validation", low=1)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised (vae/losses.py)."""
+
+    objective: str = key("beta_tcvae weighs the total correlation only", choices=OBJECTIVES)
+    likelihood: str = key("of a pixel", choices=LIKELIHOODS)
+    beta: float = key("weight of the KL", low=0)
+    beta_warmup: int = key("steps in which beta climbs from 0", low=0)
+    capacity: float | None = key("C, weigh |KL - C| in place of the KL, in nats; null: off", low=0)
+    capacity_steps: int = key("steps in which C climbs from 0", low=0)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How it is minimised."""
+
+    epochs: int = key("passes over the training pictures", low=1)
+    batch_size: int = key("B, pictures of a step", low=2)
+    learning_rate: float = key("Adam's peak learning rate", above=0)
+    final_rate: float = key("share of the peak left at the last step", low=0, high=1)
+    pictures: list[int] = key("epochs after which samples are drawn, besides the last", low=1)
+    seed: int = key("of the weights, the order, the noise; of what a task draws", low=0)
+    device: str = key("where to run", choices=DEVICES)
+
+
+CONFIG = configuration.schema(
+    model=ModelConfig, data=DataConfig, loss=LossConfig, training=TrainingConfig
+)
+
+
+class VAETask:
+    """Training of one variational autoencoder on one set of pictures (see utils.loop.Task).
+
+    `nats` in history.csv is the objective with its final weights, for one picture; reconstruction,
+    KL and the KL of every latent stand beside it. A latent counts as active from 0.01 nats on.
+    """
+
+    unit = "image"
+    monitor = "val_nats"
+    columns = (
+        *("train_nats", "val_nats", "val_reconstruction_nats", "val_kl_nats", "val_active"),
+        "learning_rate",
+    )
+
+    def __init__(self, model: VAE, training: Images, validation: Images, config: Any) -> None:
+        self.config = config
+        self.validation = validation
+        self.title = f"{config.model.name}: beta {config.loss.beta:g} on {training.source}"
+        C, H, W = training.shape
+        self.measure = Measure("nats per picture", "bits per dimension", C * H * W)
+        self.loader = Batches(training, config.training.batch_size, config.training.seed)
+        self.units_per_step = config.training.batch_size
+        self.device = choose_device(config.training.device)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def batches(self, epoch: int, first: int) -> Iterable[torch.Tensor]:
+        return (x for x, _ in self.loader.epoch(epoch, first))
+
+    def objective(
+        self, x: torch.Tensor, beta: float, capacity: float | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pictures (B, C, H, W) -> the loss; (2 + Z,): it, reconstruction, KL of each latent."""
+        loss = self.config.loss
+        logits, z, mu, logvar = self.model(x)
+        picture_nats = reconstruction(logits, x, loss.likelihood).mean()
+        kl = kl_per_dim(mu, logvar).mean(dim=0)  # (Z,)
+        if loss.objective == "beta_tcvae":
+            information, correlation, rest = decomposed_kl(z, mu, logvar, len(self.loader.images))
+            penalty = information + beta * correlation + rest
+        elif capacity is not None:
+            penalty = beta * (kl.sum() - capacity).abs()
+        else:
+            penalty = beta * kl.sum()
+        total = picture_nats + penalty
+        return total, torch.cat([torch.stack([total, picture_nats]), kl]).detach()
+
+    def step(self, x: torch.Tensor, number: int) -> dict[str, float]:
+        loss, training = self.config.loss, self.config.training
+        share = warmup_cosine(
+            number, warmup=0, total=training.epochs * len(self), final=training.final_rate
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * training.learning_rate
+        beta = warmed_up(loss.beta, number, loss.beta_warmup)
+        capacity = loss.capacity
+        if capacity is not None:
+            capacity = capacity_at(capacity, number, loss.capacity_steps)
+
+        x = x.to(self.device, memory_format=torch.channels_last)
+        self.optimizer.zero_grad()
+        total, terms = self.objective(x, beta, capacity)
+        total.backward()
+        self.optimizer.step()
+        return self.columns_of("train", terms)
+
+    def columns_of(self, split: str, terms: torch.Tensor) -> dict[str, float]:
+        """The terms (2 + Z,) of `objective` -> columns of history.csv."""
+        total, picture_nats, *kl = terms.tolist()
+        columns = {f"{split}_nats": total, f"{split}_reconstruction_nats": picture_nats}
+        columns |= {f"{split}_kl_nats": sum(kl)}
+        columns |= {f"{split}_active": sum(nats > ACTIVE_NATS for nats in kl)}
+        return columns | {f"{split}_kl_{j:02}_nats": nats for j, nats in enumerate(kl)}
+
+    def validate(self) -> dict[str, float]:
+        loss, sums = self.config.loss, 0
+        with evaluating(self.model), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same noise after every epoch
+            for start in range(0, len(self.validation), 256):
+                x = unit_range(self.validation.take(slice(start, start + 256)).pixels)
+                x = x.to(self.device, memory_format=torch.channels_last)
+                sums += len(x) * self.objective(x, loss.beta, loss.capacity)[1]
+        return self.columns_of("val", sums / len(self.validation)) | {
+            "learning_rate": self.optimizer.param_groups[0]["lr"]
+        }
+
+    def milestone(self, row: dict[str, Any], run: Run) -> None:
+        """samples_NNNN.png and reconstructions_NNNN.png in the run's results."""
+        samples = generate(self.model, 32, seed=0)
+        picture_rows(samples.unflatten(0, (4, 8)), run.results / f"samples_{row['epoch']:04}.png")
+        pixels = self.validation.take(slice(0, 8)).pixels
+        pair = torch.stack([unit_range(pixels), reconstruct(self.model, pixels)])
+        file = run.results / f"reconstructions_{row['epoch']:04}.png"
+        picture_rows(pair, file, rows=["original", "decoded"])
+
+    def content(self) -> dict[str, Any]:
+        return {
+            "kind": "vae",
+            "config": configuration.plain(self.config),
+            "shape": list(self.model.shape),
+            "model": self.model.state_dict(),
+        }
+
+    def training_state(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state_dict(), "random": random_state(self.device)}
+
+    def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        restore_random_state(state["random"], self.device)
+
+
+def built(shape: Any, config: ModelConfig) -> VAE:
+    """The network for pictures of a shape (C, H, W). UserError where there is none."""
+    try:
+        return VAE(tuple(shape), config)
+    except (ValueError, TypeError) as problem:
+        raise UserError(str(problem)) from None
+
+
+def tiny(config: Any) -> Any:
+    """The same settings for one epoch of two small batches of a few pictures."""
+    data = dataclasses.replace(config.data, images=16, held_out=8)
+    training = dataclasses.replace(config.training, epochs=1, batch_size=8)
+    return dataclasses.replace(config, data=data, training=training)
+
+
+def describe(task: VAETask, run: Run, *, dry: bool) -> None:
+    """What is about to happen, before it takes long."""
+    parameters = sum(p.numel() for p in task.model.parameters())
+    where = "a temporary folder" if dry else f"{shown(run.checkpoints)}/ and {shown(run.results)}/"
+    print(task.loader.images.summary())
+    print(
+        f"{task.title}: {parameters:,} parameters on {task.device}, {task.model.z_dim} latents; "
+        f"{len(task.validation):,} pictures to validate; {task.config.training.epochs} epochs of "
+        f"{len(task)} steps; writes {where}"
+    )
+
+
+def report(task: VAETask, run: Run, history: list[dict[str, Any]], *, dry: bool) -> None:
+    """The last lines of a training."""
+    if dry:
+        print("dry run: one tiny pass of everything went well; nothing was kept")
+        return
+    best = min(history, key=lambda row: row["val_nats"])
+    print(
+        f"best (epoch {best['epoch']} of {len(history)}): validation reconstruction "
+        f"{best['val_reconstruction_nats']:.1f} nats, KL {best['val_kl_nats']:.2f} nats, "
+        f"{best['val_active']} of {task.model.z_dim} latents active"
+    )
+    if best["val_active"] == 0:
+        print("note: no latent is active, all pictures are decoded alike: lower beta or warm it up")
+    files = "loss.png, samples, reconstructions, tensorboard/"
+    print(f"wrote {shown(run.checkpoints)}/ and {shown(run.results)}/ ({files})")
