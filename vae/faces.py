@@ -48,7 +48,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("smile", -1, 1, "corners of the mouth, down to up"),
     Factor("face_width", 0.85, 1.15, "width of the head relative to the usual one"),
     Factor("light", -1, 1, "where the light is: the viewer's left to right, 0 in front"),
-    Factor("background", 0, 1, "blue to light sand"),
+    Factor("background", 0, 1, "dark blue to light sand"),
 )
 NAMES: tuple[str, ...] = tuple(factor.name for factor in FACTORS)
 
@@ -349,7 +349,7 @@ def render_chunk(factors: torch.Tensor) -> torch.Tensor:
     body = pose(zero, zero, zero + 1, f["light"])
     skin = mix(f["skin_tone"], (1.0, 0.82, 0.7), (0.74, 0.5, 0.36), (0.34, 0.2, 0.14))
     hair = mix(f["hair_colour"], (0.06, 0.05, 0.05), (0.42, 0.22, 0.1), (0.95, 0.78, 0.42))
-    wall = mix(f["background"], (0.18, 0.25, 0.5), (0.9, 0.83, 0.68))
+    wall = mix(f["background"], (0.08, 0.12, 0.38), (0.95, 0.88, 0.72))
     some, long = (per_face((f["hair_style"] >= code).float()) for code in (1, 2))
 
     fade = 0.9 + 0.1 * Y / Y.max()  # a little darker towards the floor
