@@ -6,7 +6,9 @@ import re
 import shlex
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conftest import REPOSITORY
 
@@ -25,13 +27,18 @@ ELSEWHERE = ("pip install", "pytest", "ruff", "git ", "tensorboard", "python -m 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(ELSEWHERE)])
 def test_command_of_the_readme(command, shipped, monkeypatch, capsys):
-    for name in ("models", "benchmarks"):
+    for name in ("models", "vae", "benchmarks"):
         (shipped / name).symlink_to(REPOSITORY / name)
     raw = shipped / "data" / "raw"
     raw.mkdir()
     text = "".join(chr(32 + n % 95) for n in range(60_000))
     (raw / "tinyshakespeare.txt").write_text(text, encoding="utf-8")  # a stand-in for the real one
     (shipped / "book.txt").write_text(text, encoding="utf-8")
+    stand_ins = np.random.default_rng(0).integers(256, size=(40, 64, 64), dtype=np.uint8)
+    np.savez(raw / "olivetti_faces.npz", faces=stand_ins)
+    (shipped / "photos").mkdir()
+    for index, picture in enumerate(stand_ins):
+        Image.fromarray(picture).save(shipped / "photos" / f"{index}.png")
     monkeypatch.chdir(shipped)
     python, script, *argv = shlex.split(command)
     assert python == "python"
@@ -48,7 +55,9 @@ def test_command_of_the_readme(command, shipped, monkeypatch, capsys):
             importlib.import_module(module).main(argv)
         assert stop.value.code == 0
         return
-    if module.endswith(".train"):
+    if module == "main" and "--task" in argv:
+        argv += ["--held_out", "100"]
+    elif module.endswith(".train") or module == "main":
         argv.append("--dry-run")
         argv = [word for word in argv if word not in ("--resume", "--overwrite")]
     elif module.startswith("benchmarks."):

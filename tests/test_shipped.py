@@ -9,12 +9,20 @@ import torch
 import models.lstm.train
 import models.tcn.train
 import models.transformer.train
+from benchmarks.faces import READER_SEED, rotation_errors, train_reader
+from solver import Solver
 from tests.conftest import REPOSITORY
 from tests.test_commands import TEST, TRAIN, small
 from utils import checkpoint, ship
+from utils.image_data import Images
 from utils.streaming import block_score
 from utils.text_data import load_text
 from utils.text_testing import load_model
+from vae.analysis import analyse
+from vae.codes import encode, reconstruction_error
+from vae.data import TRAINING_SEED, VALIDATION_SEED, rendered
+from vae.faces import NAMES, column, render, sample_factors
+from vae.rotation import Whitening, direction_by_mirroring, direction_by_regression
 
 KINDS = {kind: getattr(models, kind) for kind in TRAIN}
 
@@ -52,3 +60,76 @@ def test_shipping_a_run(repository, capsys):
     assert TEST["lstm"](["--epoch", "3"]) == 2
     assert "leave --epoch out" in capsys.readouterr().err
     assert ship.main(["none", "a command"]) == 2
+
+
+BETAS = (0, 4, 20)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """500 held-out faces, and 500 others to learn directions from."""
+    return rendered(500, VALIDATION_SEED), rendered(500, TRAINING_SEED)
+
+
+@pytest.fixture(scope="module")
+def analyses(faces):
+    solvers = {beta: Solver.load(f"vae_beta_{beta}", device="cpu") for beta in BETAS}
+    return {beta: (solver, analyse(solver.model, faces[0])) for beta, solver in solvers.items()}
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_shipped_vae_is_what_it_says(beta):
+    path = REPOSITORY / "pretrained" / f"vae_beta_{beta}.pt"
+    assert path.stat().st_size <= 3_000_000
+    content = checkpoint.load(path, "vae")
+    config = json.loads((REPOSITORY / "vae" / "faces.json").read_text(encoding="utf-8"))
+    config["model"]["name"] = f"vae_beta_{beta}"
+    config["loss"]["beta"] = beta
+    assert content["config"] == config
+    assert content["config"]["loss"]["objective"] == "beta_vae"
+    assert content["trained_by"] == f"python main.py --beta {beta} --ckpt_name vae_beta_{beta}"
+    assert "training" not in content
+
+
+def test_beta_names_latents(analyses):
+    """On 500 faces; benchmarks/faces.py measures the same on 5,000."""
+    named = {
+        beta: {name for name in analysis.names if name} for beta, (_, analysis) in analyses.items()
+    }
+    best = max((4, 20), key=lambda beta: len(named[beta]))
+    assert len(named[best]) >= 5 > len(named[0])
+    assert {"yaw", "skin_tone", "hair_style", "glasses", "hat"} <= named[best]
+    mig = {beta: analysis.scores["mig"] for beta, (_, analysis) in analyses.items()}
+    assert max(mig[4], mig[20]) >= max(0.25, 3 * mig[0])
+
+
+def test_beta_0_reconstructs_best(analyses, faces):
+    errors = {
+        beta: reconstruction_error(solver.model, faces[0], "bernoulli")[0]
+        for beta, (solver, _) in analyses.items()
+    }
+    assert errors[0] < errors[4] < errors[20]
+
+
+def test_mirrored_pairs_find_the_direction_of_yaw(analyses):
+    """Without being told any yaw, from faces and their flips under frontal light."""
+    factors = sample_factors(500, seed=5)
+    factors[:, NAMES.index("light")] = 0
+    frontal = render(factors)
+    for beta in (4, 20):
+        model = analyses[beta][0].model
+        mu, logvar = encode(model, Images(frontal.numpy(), ""))
+        flipped, _ = encode(model, Images(frontal.flip(3).numpy(), ""))
+        whitening = Whitening.of(mu, logvar)
+        known = direction_by_regression(whitening.white(mu), column(factors, "yaw"))
+        found = direction_by_mirroring(whitening.white(mu), whitening.white(flipped))
+        assert abs(known @ found) > 0.9
+
+
+def test_faces_turn_to_the_angle_asked_for(analyses, faces):
+    """Read by a quickly trained network; benchmarks/faces.py trains a better one."""
+    reader = train_reader(rendered(4000, READER_SEED), epochs=4)
+    best = max((4, 20), key=lambda beta: len(set(analyses[beta][1].names)))
+    found = rotation_errors(analyses[best][0], reader, faces[1], faces[0])
+    assert max(found["degrees"]) <= 8
+    assert min(found["kept"].values()) >= 0.9

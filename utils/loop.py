@@ -22,7 +22,6 @@ from utils.plots import Measure, loss_curves
 from utils.run import Run
 from utils.tables import csv_text
 
-NATS = ("train_nats", "val_nats")  # columns that are reported in bits, too
 TIMINGS = ("seconds", "per_second")  # the last columns of history.csv
 
 
@@ -34,7 +33,7 @@ class Task(Protocol):
     units_per_step: int
     monitor: str  # the column whose smallest value is the best epoch
     columns: tuple[str, ...]  # what the console shows of a row; history.csv has all of it
-    measure: Measure  # what the losses are nats of
+    measure: Measure  # what the losses are nats of, and which of them are drawn
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -175,14 +174,15 @@ def fit(
                 last_line = time.perf_counter()
                 bar.write(f"epoch {epoch:>4}  " + _line(row, task))
             stop_if_asked()
-    loss_curves(history, run.results / "loss.png", task.title, task.measure)
+    loss_curves(history, run.results / "loss.png", task.title, task.measure, task.monitor)
     return history
 
 
 def _line(row: dict[str, Any], task: Task) -> str:
     losses = []
     for name in task.columns:
-        bits = f" ({task.measure.in_bits(row[name]):.4f} bits)" if name in NATS else ""
+        in_bits = task.measure.bits and name in dict(task.measure.curves)
+        bits = f" ({task.measure.in_bits(row[name]):.4f} bits)" if in_bits else ""
         losses.append(f"{name} {row[name]:.4f}{bits}")
     return "  ".join([*losses, f"{row['per_second']:,} {task.unit}/s"])
 

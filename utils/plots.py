@@ -10,16 +10,18 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-INK, BLUE, ORANGE = "#333333", "#2b6cb0", "#dd7a1f"
+INK = "#333333"
+COLORS = ("#2b6cb0", "#dd7a1f", "#2f855a", "#805ad5")
 
 
 class Measure(NamedTuple):
-    """What a model's losses are nats of, and how bits are reported: of one out of `dimensions`."""
+    """What a model's losses are nats of, which columns of history.csv are drawn as curves, and,
+    where bits are reported beside nats, how many dimensions share them."""
 
     nats: str  # "nats per character"
-    bits: str  # "bits per character"
+    bits: str | None = None  # "bits per character"
     dimensions: int = 1
-    validation: str = "validation"  # how it was measured
+    curves: tuple[tuple[str, str], ...] = (("train_nats", "training"), ("val_nats", "validation"))
 
     def in_bits(self, nats: float) -> float:
         return nats / (self.dimensions * math.log(2))
@@ -29,22 +31,19 @@ class Measure(NamedTuple):
 
 
 def loss_curves(
-    history: Sequence[dict[str, Any]], path: Path, title: str, measure: Measure
+    history: Sequence[dict[str, Any]], path: Path, title: str, measure: Measure, monitor: str
 ) -> None:
-    """Training beside validation, in nats (left axis) and bits (right axis), one point an epoch."""
+    """The measure's columns, one point an epoch, in nats (left axis) and bits (right axis)."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")  # no pyplot: no window, no state
     axes = figure.add_subplot()
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
-    for column, label, color in (
-        ("train_nats", "training", BLUE),
-        ("val_nats", measure.validation, ORANGE),
-    ):
+    for (column, label), color in zip(measure.curves, COLORS, strict=False):
         axes.plot(epochs, [row[column] for row in history], color=color, label=label, marker=marker)
-    best = min(history, key=lambda row: row["val_nats"])
+    best = min(history, key=lambda row: row[monitor])
     axes.axvline(best["epoch"], color=INK, linewidth=0.8, linestyle=":")
     axes.annotate(
-        f" best: {best['val_nats']:.4g} at epoch {best['epoch']}",
+        f" best: {best[monitor]:.4g} at epoch {best['epoch']}",
         (best["epoch"], 0.97),
         xycoords=("data", "axes fraction"),
         color=INK,
@@ -54,8 +53,9 @@ def loss_curves(
     )
     axes.set(title=title, xlabel="epoch", ylabel=measure.nats)
     axes.grid(alpha=0.25)
-    right = axes.secondary_yaxis("right", functions=(measure.in_bits, measure.in_nats))
-    right.set_ylabel(measure.bits)
+    if measure.bits:
+        right = axes.secondary_yaxis("right", functions=(measure.in_bits, measure.in_nats))
+        right.set_ylabel(measure.bits)
     axes.legend(frameon=False, loc="lower left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

@@ -62,7 +62,9 @@ class TextTask:
     monitor = "val_nats"
     columns = ("train_nats", "val_nats", "learning_rate")
     measure = Measure(
-        "nats per character", "bits per character", validation="validation (cold blocks of 256)"
+        "nats per character",
+        "bits per character",
+        curves=(("train_nats", "training"), ("val_nats", "validation (cold blocks of 256)")),
     )
 
     def __init__(self, kind: str, model: nn.Module, text: Text, config: Any) -> None:

@@ -89,8 +89,7 @@ class VAETask:
         self.config = config
         self.validation = validation
         self.title = f"{config.model.name}: beta {config.loss.beta:g} on {training.source}"
-        C, H, W = training.shape
-        self.measure = Measure("nats per picture", "bits per dimension", C * H * W)
+        self.measure = Measure("nats per picture")
         self.loader = Batches(training, config.training.batch_size, config.training.seed)
         self.units_per_step = config.training.batch_size
         self.device = choose_device(config.training.device)
