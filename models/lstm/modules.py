@@ -41,10 +41,18 @@ class LSTMLayer(nn.Module):
 
     Stacking changes nothing in the equations: one product with the (4H, H) matrix U computes the
     four products U_i h, U_f h, U_g h and U_o h at once, which is what makes it fast.
+
+    `hidden_dropout` drops that share of h_t in training, with a new mask at every step. What is
+    left of h_t is both the output and what step t + 1 reads; the cell c_t is never dropped.
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, recurrent_init: str = "orthogonal"
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        recurrent_init: str = "orthogonal",
+        hidden_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
@@ -59,6 +67,7 @@ class LSTMLayer(nn.Module):
             recurrent[recurrent_init](U_gate)
         with torch.no_grad():
             self.b.chunk(4)[1].fill_(1.0)  # open forget gates: gradients reach back from the start
+        self.hidden_dropout = nn.Dropout(hidden_dropout)
 
     def forward(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """x (B, T, I), state h and c (B, H) each -> outputs (B, T, H), the state after x."""
@@ -68,8 +77,10 @@ class LSTMLayer(nn.Module):
         if len(projected) == 1:  # a stream, one character at a time
             h, c = self.step(projected[0], h, c)
             return h[:, None], (h, c)
-        # What `read` does, with the gradient derived by hand: see recurrence.py.
-        outputs, h, c = Recurrence.apply(projected, h, c, self.U)
+        if self.training and self.hidden_dropout.p > 0:
+            outputs, (h, c) = self.read(projected, (h, c))
+        else:  # what `read` does, with the gradient derived by hand: see recurrence.py
+            outputs, h, c = Recurrence.apply(projected, h, c, self.U)
         return outputs.transpose(0, 1), (h, c)  # (B, T, H)
 
     def read(self, projected: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
@@ -89,7 +100,7 @@ class LSTMLayer(nn.Module):
         g = torch.tanh(g)
         o = torch.sigmoid(o)
         c = f * c + i * g
-        h = o * torch.tanh(c)
+        h = self.hidden_dropout(o * torch.tanh(c))
         return h, c
 
 
@@ -97,7 +108,8 @@ class LSTM(nn.Module):
     """Layers of LSTM with dropout between them, called like `nn.LSTM(batch_first=True)`.
 
     `out, (h, c) = lstm(x)` or `lstm(x, (h, c))`: x (B, T, I), out (B, T, H), h and c (L, B, H).
-    Without a state it starts from zeros. ValueError where the shapes do not fit.
+    Without a state it starts from zeros. ValueError where the shapes do not fit. `dropout` falls
+    on what one layer hands to the next, `hidden_dropout` on h inside the loop (see LSTMLayer).
     """
 
     def __init__(
@@ -108,6 +120,7 @@ class LSTM(nn.Module):
         *,
         dropout: float = 0.0,
         recurrent_init: str = "orthogonal",
+        hidden_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.input_size = input_size
@@ -117,6 +130,7 @@ class LSTM(nn.Module):
                 input_size if depth == 0 else hidden_size,
                 hidden_size,
                 recurrent_init=recurrent_init,
+                hidden_dropout=hidden_dropout,
             )
             for depth in range(layers)
         )

@@ -1,0 +1,52 @@
+"""Palindromes of digits, drawn for training and for validation so that none is in both.
+
+A palindrome of T + 1 digits is decided by its first half, the free digits (for an odd length with
+the middle one). With T = 5 there are 3 of them, so 1,000 palindromes: 1 2 3 3 2 1 is one. The
+network reads the first T digits, 1 2 3 3 2, and predicts the last, 1: it must remember the first.
+"""
+
+import numpy as np
+
+
+def free_digits(T: int) -> int:
+    """How many digits decide a palindrome of T + 1: half of them, rounded up."""
+    return T // 2 + 1
+
+
+def palindromes(free: np.ndarray, T: int) -> np.ndarray:
+    """Free digits (N, F) -> their palindromes (N, T + 1)."""
+    mirrored = free[:, ::-1]
+    return np.concatenate([free, mirrored[:, 2 * free.shape[1] - (T + 1) :]], axis=1)
+
+
+def held_out(free: np.ndarray) -> np.ndarray:
+    """Free digits (N, F) -> which of them are for validation, bool (N,): about a fifth.
+
+    By their hash (FNV-1a, 64 bits), so the split needs no list: it is the same on every machine,
+    in every run and for any seed, however many palindromes there are.
+    """
+    hashed = np.full(len(free), 0xCBF29CE484222325, dtype=np.uint64)
+    for digit in free.T.astype(np.uint64):
+        hashed = (hashed ^ digit) * np.uint64(0x100000001B3)  # modulo 2^64
+    return (hashed >> np.uint64(32)) % np.uint64(5) == 0
+
+
+def draw(count: int, T: int, rng: np.random.Generator, *, validation: bool) -> np.ndarray:
+    """`count` palindromes of one split at random, with replacement: uint8 (count, T + 1)."""
+    found = np.empty((0, free_digits(T)), dtype=np.uint8)
+    while len(found) < count:
+        free = rng.integers(10, size=(2 * count, free_digits(T)), dtype=np.uint8)
+        found = np.concatenate([found, free[held_out(free) == validation]])
+    return palindromes(found[:count], T)
+
+
+def validation_set(T: int, limit: int) -> np.ndarray:
+    """The fixed palindromes (N, T + 1) to validate on: all that are held out, or `limit` of them.
+
+    The same whatever the seed of a run, so that runs compare.
+    """
+    F = free_digits(T)
+    if 10**F > 10 * limit:
+        return draw(limit, T, np.random.default_rng(0), validation=True)
+    free = np.stack(np.unravel_index(np.arange(10**F), (10,) * F), axis=1).astype(np.uint8)
+    return palindromes(free[held_out(free)], T)[:limit]
