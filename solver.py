@@ -95,6 +95,9 @@ class Solver:
         """
         analysis = analyse(self.model, images)
         rows = analysis.rows()
+        for row in rows:
+            print(" ".join(label_of(row).split("\n")))
+        print(", ".join(f"{name} {score:.4g}" for name, score in analysis.scores.items()))
         order = [row["latent"] for row in rows]
         z = encode(self.model, Images(face[None], ""))[0][0]
         pictures = sweep(self.model, z, SWEEP)[order]  # (Z, S, C, H, W)

@@ -1,12 +1,15 @@
 """The variational autoencoder: networks, losses, schedules, the line along which faces turn."""
 
 import itertools
+import json
 import math
+import re
 
 import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
+from tests.conftest import REPOSITORY
 from utils.image_data import Images
 from vae.codes import decode, encode, generate, reconstruct
 from vae.losses import (
@@ -24,6 +27,17 @@ from vae.rotation import (
     direction_by_mirroring,
     direction_by_regression,
 )
+
+
+def test_every_key_is_read_somewhere():
+    files = [*(REPOSITORY / "vae").glob("*.py"), REPOSITORY / "solver.py"]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
+    values = json.loads((REPOSITORY / "vae" / "faces.json").read_text(encoding="utf-8"))
+    read_from = {"model": "config", "data": "data", "loss": "loss", "training": "training"}
+    for section, keys in values.items():
+        for name in keys:
+            pattern = rf"\b({section}|{read_from[section]})\.{name}\b"
+            assert re.search(pattern, source), f"{section}.{name} is never read"
 
 
 @pytest.fixture

@@ -26,17 +26,20 @@ def rendered(count: int, seed: int, part: int = 1000) -> Images:
     return Images(pixels, "rendered faces", factors.numpy())
 
 
+DATASETS = {"faces": rendered}  # by --dataset: (how many, seed) -> pictures
+
+
 def training_images(data: Any) -> Images:
     """The pictures that are learned from. UserError where --data is not there or unreadable."""
     if data.data is None:
-        return rendered(data.images, TRAINING_SEED)
+        return DATASETS[data.dataset](data.images, TRAINING_SEED)
     return split(load_images(Path(data.data)), VALIDATION_SHARE, seed=0)[0]
 
 
 def validation_images(data: Any) -> Images:
     """The pictures that are kept apart: others than the training pictures, always the same ones."""
     if data.data is None:
-        return rendered(data.held_out, VALIDATION_SEED)
+        return DATASETS[data.dataset](data.held_out, VALIDATION_SEED)
     return split(load_images(Path(data.data)), VALIDATION_SHARE, seed=0)[1]
 
 

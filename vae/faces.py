@@ -24,6 +24,7 @@ import torch
 SIZE = 64
 CHUNK = 32  # faces rendered at once: few enough for the temporaries to stay in the cache
 AMBIENT, DIFFUSE = 0.42, 0.72  # a surface in the dark, and what facing the light adds to it
+NECK = 7  # pixels from the axis about which a head turns, in the neck, forward to its middle
 CURTAIN = (0, -9, -4), (21.8, 30, 19)  # centre and radii of long hair
 
 
@@ -90,8 +91,8 @@ def check(factors: torch.Tensor) -> None:
 class Pose(NamedTuple):
     """Where the camera and the light are, seen from the head. `inverse` undoes width and turn.
 
-    A point p of the head lies at R diag(width, 1, 1) p in the picture. An ellipsoid stays one under
-    such a map, so all parts of the head have constant centres and radii.
+    A point p of the head lies at R diag(width, 1, 1) (p + (0, 0, NECK)) in the picture. An
+    ellipsoid stays one under such a map, so all parts of the head have constant centres and radii.
     """
 
     forward: torch.Tensor  # (N, 3, 3) head -> picture
@@ -157,17 +158,18 @@ def ellipsoid(
     the unit sphere are at z = (-u·d ± sqrt((u·d)² - |d|² (|u|² - 1))) / |d|².
     """
     a, up = pose.inverse, Y[:, rows]
+    seat = (centre[0], centre[1], centre[2] + NECK)  # seen from the axis
     d = [per_face(a[:, k, 2] / radii[k]) for k in range(3)]
     u = []
     for k in range(3):
-        column = per_face(a[:, k, 1] / radii[k]) * up - centre[k] / radii[k]  # (N, rows, 1)
+        column = per_face(a[:, k, 1] / radii[k]) * up - seat[k] / radii[k]  # (N, rows, 1)
         u.append(column + per_face(a[:, k, 0] / radii[k]) * X)  # (N, rows, 64)
     dd = d[0] ** 2 + d[1] ** 2 + d[2] ** 2
     ud = (u[0] * d[0]).addcmul_(u[1], d[1]).addcmul_(u[2], d[2]).div_(dd)
     q = u[0].square().addcmul_(u[1], u[1]).addcmul_(u[2], u[2])
     q.addcmul_(ud, ud * dd, value=-1).clamp_(min=1e-6)  # least |u + z d|²: 1 on the outline
 
-    middle = (pose.forward * torch.tensor(centre)).sum(dim=2)  # (N, 3), its place in the picture
+    middle = (pose.forward * torch.tensor(seat)).sum(dim=2)  # (N, 3), its place in the picture
     radius = ((X - per_face(middle[:, 0])) ** 2 + (up - per_face(middle[:, 1])) ** 2).sqrt_()
     cover = soft((q.rsqrt() - 1).mul_(radius))  # pixels to the outline, along the radius
 

@@ -17,6 +17,7 @@ from utils.plots import Measure, picture_rows
 from utils.run import Run
 from utils.schedule import warmup_cosine
 from vae.codes import generate, reconstruct
+from vae.data import DATASETS
 from vae.losses import (
     LIKELIHOODS,
     OBJECTIVES,
@@ -35,7 +36,7 @@ ACTIVE_NATS = 0.01  # a latent with less KL than this tells the decoder nothing
 class DataConfig:
     """Which pictures: a data set by name, or a file or folder of one's own."""
 
-    dataset: str = key("pictures with a name", choices=("faces",))
+    dataset: str = key("pictures with a name", choices=tuple(DATASETS))
     data: str | None = key("a folder of pictures, or an .npz; null: the data set")
     images: int = key("rendered faces to train on", low=1)
     held_out: int = key("rendered faces kept for validation", low=1)
