@@ -337,3 +337,34 @@ def test_model_refuses_widths_that_do_not_fit():
 def test_one_hot_times_a_matrix_is_a_table_lookup():
     codes, table = torch.randint(7, (3, 5)), torch.randn(7, 4)
     assert torch.equal(one_hot(codes, 7, torch.float32) @ table, table[codes])
+
+
+def test_lstm_drops_the_hidden_state_inside_the_loop():
+    """Step by step beside it: what is dropped of h_t is missing in the output and in step t + 1."""
+    lstm, x = LSTM(5, 6, hidden_dropout=0.5), torch.randn(2, 9, 5)
+    layer = lstm.layers[0]
+    torch.manual_seed(0)
+    out, (h_T, c_T) = lstm(x)  # (B, T, H)
+    assert 0.3 < (out == 0).double().mean() < 0.7
+    layer.hidden_dropout.eval()  # now the masks are applied from outside, the same by the seed
+    torch.manual_seed(0)
+    h, c = torch.zeros(2, 6), torch.zeros(2, 6)
+    for t in range(9):
+        h, c = layer.step(x[:, t] @ layer.W.T + layer.b, h, c)
+        h = functional.dropout(h, 0.5)
+        assert_close(out[:, t], h, f"output {t}")
+    assert torch.equal(h_T[0], out[:, -1])
+    assert_close(c_T[0], c, "the cell")
+
+
+def test_lstm_without_hidden_dropout_is_what_it_was():
+    torch.manual_seed(0)
+    dropped, x = LSTM(5, 6, hidden_dropout=0.5).eval(), torch.randn(2, 9, 5)
+    plain = LSTM(5, 6)
+    plain.load_state_dict(dropped.state_dict())
+    assert torch.equal(dropped(x)[0], plain(x)[0])
+    dropped.train()
+    torch.manual_seed(1)
+    stream = dropped(x[:, :1])[0]  # a single step drops, too
+    torch.manual_seed(1)
+    assert torch.equal(stream, functional.dropout(plain(x[:, :1])[0], 0.5))

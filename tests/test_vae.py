@@ -10,8 +10,11 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from tests.conftest import REPOSITORY
-from utils.image_data import Images
+from utils.config import defaults_of, override
+from utils.image_data import Images, unit_range
 from vae.codes import decode, encode, generate, reconstruct
+from vae.data import counted
+from vae.faces import NAMES, sample_factors
 from vae.losses import (
     bits_per_dim,
     capacity_at,
@@ -27,6 +30,7 @@ from vae.rotation import (
     direction_by_mirroring,
     direction_by_regression,
 )
+from vae.training import CONFIG, VAETask
 
 
 def test_every_key_is_read_somewhere():
@@ -250,3 +254,63 @@ def test_turning_goes_on_evenly_between_the_angles():
     turned = rotation.turned(mu[:1], torch.tensor([-45.0, -15.0, 15.0, 45.0]))[0]
     steps = [(b - a).norm().item() for a, b in itertools.pairwise(turned)]
     assert max(steps) < 1.1 * min(steps)
+
+
+@pytest.mark.parametrize("objective", ["beta_vae", "beta_tcvae", "capacity"])
+def test_what_is_minimised(objective, vae):
+    """The loss of a batch against its terms, put together by hand from the same random numbers."""
+    config = defaults_of(REPOSITORY / "vae" / "faces.json", CONFIG)
+    changes = {("loss", "beta"): 3.0, ("training", "batch_size"): 2}
+    changes |= {("training", "device"): "cpu"}
+    if objective == "beta_tcvae":
+        changes["loss", "objective"] = objective
+    pixels = torch.randint(256, (6, 3, 64, 64), dtype=torch.uint8).numpy()
+    images = Images(pixels, "noise")
+    task = VAETask(vae, images, images, override(config, changes))
+    x = unit_range(pixels)
+    torch.manual_seed(1)
+    capacity = 2.0 if objective == "capacity" else None
+    loss, terms = task.objective(x, 3.0, capacity)
+    torch.manual_seed(1)
+    logits, z, mu, logvar = vae(x)
+    picture_nats = reconstruction(logits, x, "bernoulli").mean()
+    kl = kl_per_dim(mu, logvar).mean(dim=0)
+    information, correlation, rest = decomposed_kl(z, mu, logvar, images=6)
+    expected = (
+        picture_nats
+        + {
+            "beta_vae": 3 * kl.sum(),
+            "beta_tcvae": information + 3 * correlation + rest,
+            "capacity": 3 * abs(kl.sum() - 2),
+        }[objective]
+    )
+    assert kl.sum() < 2, "the distance to the capacity has a sign"
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert terms[0].item() == pytest.approx(expected.item(), rel=1e-6)
+    assert terms[1].item() == pytest.approx(picture_nats.item(), rel=1e-6)
+    assert torch.allclose(terms[2:], kl)
+
+
+def test_beta_and_capacity_follow_their_schedules(vae, monkeypatch):
+    config = defaults_of(REPOSITORY / "vae" / "faces.json", CONFIG)
+    changes = {("loss", "beta"): 4.0, ("loss", "beta_warmup"): 4, ("loss", "capacity"): 10.0}
+    changes |= {("loss", "capacity_steps"): 5, ("training", "device"): "cpu"}
+    images = Images(torch.zeros(64, 3, 64, 64, dtype=torch.uint8).numpy(), "black")
+    task = VAETask(vae, images, images, override(config, changes))
+    seen, objective = [], task.objective
+    monkeypatch.setattr(
+        task, "objective", lambda x, *weights: seen.append(weights) or objective(x, *weights)
+    )
+    for number in (1, 2, 6):
+        task.step(torch.zeros(2, 3, 64, 64), number)
+    task.validate()
+    assert seen == [(1.0, 2.0), (2.0, 4.0), (4.0, 10.0), (4.0, 10.0)], "validated with the last"
+
+
+def test_hair_colour_counts_on_heads_with_hair_only():
+    factors = sample_factors(300, seed=0).numpy()
+    valid = counted(factors)
+    bald = factors[:, NAMES.index("hair_style")] == 0
+    assert 50 < bald.sum() < 150
+    assert (valid[:, NAMES.index("hair_colour")] == ~bald).all()
+    assert valid.sum() == valid.size - bald.sum()

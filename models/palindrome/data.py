@@ -5,6 +5,8 @@ the middle one). With T = 5 there are 3 of them, so 1,000 palindromes: 1 2 3 3 2
 network reads the first T digits, 1 2 3 3 2, and predicts the last, 1: it must remember the first.
 """
 
+import math
+
 import numpy as np
 
 
@@ -28,7 +30,7 @@ def held_out(free: np.ndarray) -> np.ndarray:
     hashed = np.full(len(free), 0xCBF29CE484222325, dtype=np.uint64)
     for digit in free.T.astype(np.uint64):
         hashed = (hashed ^ digit) * np.uint64(0x100000001B3)  # modulo 2^64
-    return (hashed >> np.uint64(32)) % np.uint64(5) == 0
+    return (hashed >> np.uint64(32)) % np.uint64(5) == 0  # FNV mixes its upper half best
 
 
 def draw(count: int, T: int, rng: np.random.Generator, *, validation: bool) -> np.ndarray:
@@ -43,10 +45,12 @@ def draw(count: int, T: int, rng: np.random.Generator, *, validation: bool) -> n
 def validation_set(T: int, limit: int) -> np.ndarray:
     """The fixed palindromes (N, T + 1) to validate on: all that are held out, or `limit` of them.
 
-    The same whatever the seed of a run, so that runs compare.
+    The same whatever the seed of a run, so that runs compare. Where there are too many to list,
+    they are drawn, and a few may come twice.
     """
-    F = free_digits(T)
-    if 10**F > 10 * limit:
-        return draw(limit, T, np.random.default_rng(0), validation=True)
+    F, rng = free_digits(T), np.random.default_rng(0)
+    if math.log10(10 * limit) < F:
+        return draw(limit, T, rng, validation=True)
     free = np.stack(np.unravel_index(np.arange(10**F), (10,) * F), axis=1).astype(np.uint8)
-    return palindromes(free[held_out(free)], T)[:limit]
+    free = rng.permutation(free[held_out(free)])  # in order, a limit would cut off the nines
+    return palindromes(free[:limit], T)

@@ -24,7 +24,7 @@ class ModelConfig:
     """The "model" section of config.json."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
-    T: int = key("digits read; the palindrome has one more", low=2)
+    T: int = key("digits read; the palindrome has one more", low=2, high=1000)
     hidden_size: int = key("H, hidden units", low=1)
     dropout: float = key("share of h dropped at every step of training", low=0, below=1)
 

@@ -1,8 +1,7 @@
 """Train the LSTM to remember: it reads all digits of a palindrome but the last, and predicts it.
 
-    python models/palindrome/train.py                                     T = 5, by config.json
-    python models/palindrome/train.py --config models/palindrome/long.json             T = 20
-    python models/palindrome/train.py --model.T 8 --ckpt_name eight
+    python models/palindrome/train.py                                  T = 5, by config.json
+    python models/palindrome/train.py --model.T 20 --training.epochs 20 --ckpt_name palindrome_20
 
 Writes checkpoints/<run>/ and results/<run>/. Then: python models/palindrome/test.py
 """
@@ -31,7 +30,6 @@ from utils.loop import fit
 from utils.paths import shown
 from utils.plots import Measure
 from utils.run import Run, opened
-from utils.schedule import warmup_cosine
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,9 @@ class DataConfig:
     """The "data" section of config.json."""
 
     batches: int = key("batches of an epoch", low=1)
-    validation: int = key("palindromes to validate on; all of them where there are fewer", low=1)
+    validation: int = key(
+        "palindromes to validate on; all of them where there are fewer", low=1, high=100_000
+    )
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ class TrainingConfig:
     epochs: int = key("of data.batches each", low=1)
     batch_size: int = key("B, palindromes of a step", low=1)
     learning_rate: float = key("RMSprop's learning rate", above=0)
-    final_rate: float = key("share of it left at the last step", low=0, high=1)
     clip_norm: float = key("longest gradient of all parameters together", above=0)
     seed: int = key("of the weights, the palindromes and dropout", low=0)
     device: str = key("where to run", choices=DEVICES)
@@ -58,9 +57,23 @@ class TrainingConfig:
 CONFIG = configuration.schema(model=ModelConfig, data=DataConfig, training=TrainingConfig)
 
 
-def score(logits: torch.Tensor, last: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Logits (B, 10) and the true last digits (B,) -> mean nats, share of them predicted right."""
-    return functional.cross_entropy(logits, last), (logits.argmax(dim=1) == last).double().mean().item()
+def score(model: Model, digits: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Palindromes (B, T + 1) -> mean nats of their last digits, the share predicted right."""
+    digits = digits.to(model.head.weight.device).long()
+    logits, last = model(digits[:, :-1]), digits[:, -1]  # (B, 10), (B,)
+    right = (logits.argmax(dim=1) == last).double().mean()
+    return functional.cross_entropy(logits, last), right.item()
+
+
+def validation_score(model: Model, digits: torch.Tensor) -> tuple[float, float]:
+    """The same without dropout and gradients, for any number of palindromes (N, T + 1)."""
+    nats = right = 0.0
+    with evaluating(model):
+        for part in digits.split(500):
+            part_nats, part_right = score(model, part)
+            nats += len(part) * part_nats.item()
+            right += len(part) * part_right
+    return nats / len(digits), right / len(digits)
 
 
 class PalindromeTask:
@@ -83,40 +96,31 @@ class PalindromeTask:
         self.optimizer = torch.optim.RMSprop(
             self.model.parameters(), lr=config.training.learning_rate
         )
-        self.validation = validation_set(config.model.T, config.data.validation)
+        self.validation = torch.from_numpy(
+            validation_set(config.model.T, config.data.validation)
+        )  # (N, T + 1)
 
     def __len__(self) -> int:
         return self.config.data.batches
 
     def batches(self, epoch: int, first: int) -> Iterable[torch.Tensor]:
-        size = self.config.training.batch_size
-        rng = np.random.default_rng([self.config.training.seed, epoch])
-        drawn = draw(len(self) * size, self.config.model.T, rng, validation=False)
-        return torch.from_numpy(drawn).split(size)[first:]
-
-    def scored(self, digits: torch.Tensor) -> tuple[torch.Tensor, float]:
-        digits = digits.to(self.device).long()  # (B, T + 1)
-        return score(self.model(digits[:, :-1]), digits[:, -1])
+        training = self.config.training
+        for index in range(first, len(self)):  # each from its own seed: it needs no earlier one
+            rng = np.random.default_rng([training.seed, epoch, index])
+            drawn = draw(training.batch_size, self.config.model.T, rng, validation=False)
+            yield torch.from_numpy(drawn)  # (B, T + 1)
 
     def step(self, batch: torch.Tensor, number: int) -> dict[str, float]:
-        training = self.config.training
-        share = warmup_cosine(
-            number, warmup=0, total=training.epochs * len(self), final=training.final_rate
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = share * training.learning_rate
-
         self.optimizer.zero_grad()
-        nats, right = self.scored(batch)
+        nats, right = score(self.model, batch)
         nats.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip_norm)
         self.optimizer.step()
         return {"train_nats": nats.item(), "train_accuracy": right}
 
     def validate(self) -> dict[str, float]:
-        with evaluating(self.model):
-            nats, right = self.scored(torch.from_numpy(self.validation))
-        return {"val_nats": nats.item(), "val_accuracy": right}
+        nats, right = validation_score(self.model, self.validation)
+        return {"val_nats": nats, "val_accuracy": right}
 
     def milestone(self, row: dict[str, Any], run: Run) -> None:
         """Nothing to draw: the numbers say it all."""
@@ -135,3 +139,62 @@ class PalindromeTask:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         restore_random_state(state["random"], self.device)
+
+
+def tiny(config: Any) -> Any:
+    """The same settings for one epoch of two small batches."""
+    data = dataclasses.replace(config.data, batches=2, validation=20)
+    training = dataclasses.replace(config.training, epochs=1, batch_size=8)
+    return dataclasses.replace(config, data=data, training=training)
+
+
+def describe(task: PalindromeTask, run: Run, *, dry: bool) -> None:
+    """What is about to happen, before it takes long."""
+    F, parameters = (
+        free_digits(task.config.model.T),
+        sum(p.numel() for p in task.model.parameters()),
+    )
+    where = "a temporary folder" if dry else f"{shown(run.checkpoints)}/ and {shown(run.results)}/"
+    print(
+        f"{task.title}: {parameters:,} parameters on {task.device}; 10^{F} "
+        f"palindromes, a fifth of them held out; {len(task.validation):,} to validate; "
+        f"{task.config.training.epochs} epochs of {len(task)} steps; writes {where}"
+    )
+
+
+def report(run: Run, history: list[dict[str, Any]], *, dry: bool) -> None:
+    """The last lines of a training."""
+    if dry:
+        print("dry run: one tiny pass of everything went well; nothing was kept")
+        return
+    best = min(history, key=lambda row: row["val_nats"])
+    print(
+        f"best (epoch {best['epoch']} of {len(history)}): validation {best['val_nats']:.4f} nats, "
+        f"{100 * best['val_accuracy']:.2f} % of last digits right; training, with dropout: "
+        f"{best['train_nats']:.4f} nats, {100 * best['train_accuracy']:.2f} %"
+    )
+    print(f"wrote {shown(run.checkpoints)}/ and {shown(run.results)}/ (loss.png, tensorboard/)")
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    settings, args, overrides = parse(
+        argv,
+        description=__doc__,
+        config_type=CONFIG,
+        default_file=Path(__file__).with_name("config.json"),
+    )
+    with opened("palindrome", settings, args, overrides) as (run, config, resume):
+        if args.dry_run:
+            config = tiny(config)
+        torch.manual_seed(config.training.seed)
+        task = PalindromeTask(config)
+        if resume is None:
+            run.clear()
+        describe(task, run, dry=args.dry_run)
+        history = fit(task, run, epochs=config.training.epochs, milestones=(), resume=resume)
+        report(run, history, dry=args.dry_run)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,79 @@
+"""Ask a trained LSTM for the last digit of palindromes it has never seen.
+
+    python models/palindrome/test.py                                    the shipped checkpoint
+    python models/palindrome/test.py --num_samples 20 --seed 1
+
+For each palindrome it prints what was read, the digit that comes last, and the digit predicted with
+its probability; at the end, how many of the validation palindromes are right.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
+
+import torch
+
+from models.palindrome.data import validation_set
+from models.palindrome.modules import Model
+from models.palindrome.train import CONFIG, validation_score
+from utils import checkpoint
+from utils import config as configuration
+from utils.device import DEVICES, choose_device, evaluating
+from utils.errors import Parser, command, number
+from utils.paths import shown
+
+
+def load(run: str, epoch: str | None) -> tuple[Model, Any, int]:
+    """A run's checkpoint -> its model, its config, its epoch."""
+    path = checkpoint.find(run, epoch)
+    content = checkpoint.load(path, "palindrome")
+    config = configuration.build(content.get("config"), CONFIG, shown(path))
+    model = Model(config.model)
+    checkpoint.rebuild(model, content, path)
+    return model, config, content["epoch"]
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--ckpt_name",
+        metavar="RUN",
+        default="palindrome",
+        help="checkpoints/RUN/, else pretrained/RUN.pt (default: palindrome)",
+    )
+    parser.add_argument("--epoch", metavar="last|best|N", help="default: best")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    parser.add_argument("--num_samples", type=number(int, 1), default=5, help="default: 5")
+    parser.add_argument(
+        "--seed", type=number(int, 0), default=0, help="same seed, same palindromes (default: 0)"
+    )
+    args = parser.parse_args(argv)
+    device = choose_device(args.device)
+    model, config, epoch = load(args.ckpt_name, args.epoch)
+    model.to(device)
+    held_out = torch.from_numpy(validation_set(config.model.T, config.data.validation))
+
+    print(f"LSTM {args.ckpt_name}, epoch {epoch}, palindromes of {config.model.T + 1} digits\n")
+    order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(args.seed))
+    samples = held_out[order[: args.num_samples]]  # (N, T + 1)
+    with evaluating(model):
+        likeliest = model(samples[:, :-1].to(device)).softmax(dim=1).max(dim=1)  # (N,) each
+    predictions = zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
+    for (*read, last), (probability, digit) in zip(samples.tolist(), predictions, strict=True):
+        print(
+            f"read {' '.join(map(str, read))}   last {last}   "
+            f"predicted {digit} ({100 * probability:.1f} %){'' if digit == last else '   wrong'}"
+        )
+    nats, right = validation_score(model, held_out)
+    print(
+        f"\nvalidation: {100 * right:.2f} % of {len(held_out):,} last digits right, "
+        f"{nats:.4f} nats each"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
