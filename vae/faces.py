@@ -325,11 +325,11 @@ def add_glasses(canvas: Canvas, head: Pose, worn: torch.Tensor) -> None:
     alpha = canvas.visible(hit).mul_(worn)
     x, y = hit.x.abs(), hit.y - 3
     front = alpha * soft(hit.z.clone())
-    lens = oval(x - 7.9, y, 6.3, 4.8)
+    lens = oval(x - 8, y, 6.6, 5.2)
     rim = 0.7 - (lens - 0.3).abs_()
     bridge = torch.minimum(3 - x, 0.6 - (y - 1).abs_())
     temple = torch.minimum(0.7 - (y - 1).abs_(), torch.minimum(x - 13.5, hit.z + 2))
-    canvas.paint(hit, (0.1, 0.2, 0.3), soft(lens).mul_(front).mul_(0.85))
+    canvas.paint(hit, (0.04, 0.05, 0.08), soft(lens).mul_(front))
     frame = soft(torch.maximum(rim, bridge)).mul_(front)
     canvas.paint(hit, (0.05, 0.05, 0.07), frame.maximum(soft(temple).mul_(alpha)))
 
@@ -349,7 +349,7 @@ def render_chunk(factors: torch.Tensor) -> torch.Tensor:
     zero = torch.zeros_like(f["yaw"])
     head = pose(f["yaw"], f["pitch"], f["face_width"], f["light"])
     body = pose(zero, zero, zero + 1, f["light"])
-    skin = mix(f["skin_tone"], (1.0, 0.82, 0.7), (0.74, 0.5, 0.36), (0.34, 0.2, 0.14))
+    skin = mix(f["skin_tone"], (1.0, 0.82, 0.7), (0.74, 0.5, 0.36), (0.28, 0.16, 0.11))
     hair = mix(f["hair_colour"], (0.06, 0.05, 0.05), (0.42, 0.22, 0.1), (0.95, 0.78, 0.42))
     wall = mix(f["background"], (0.08, 0.12, 0.38), (0.95, 0.88, 0.72))
     some, long = (per_face((f["hair_style"] >= code).float()) for code in (1, 2))
