@@ -60,14 +60,14 @@ class Solver:
     def train(config: Any, args: Namespace, overrides: Mapping[tuple[str, str], Any]) -> None:
         """checkpoints/<run>/ and, in results/<run>/, loss.png and pictures of the milestones."""
         with opened("vae", config, args, overrides) as (run, config, resume):
-            if args.dry_run:
+            if run.dry:
                 config = tiny(config)
             training, validation = training_images(config.data), validation_images(config.data)
             torch.manual_seed(config.training.seed)
             task = VAETask(built(training.shape, config.model), training, validation, config)
             if resume is None:
                 run.clear()
-            describe(task, run, dry=args.dry_run)
+            describe(task, run)
             history = fit(
                 task,
                 run,
@@ -75,7 +75,8 @@ class Solver:
                 milestones=config.training.pictures,
                 resume=resume,
             )
-            report(task, run, history, dry=args.dry_run)
+            if not run.dry:
+                report(task, run, history)
 
     def generate_from_latent(self, count: int, seed: int, *beside: "Solver") -> None:
         """random_generation.png: decoded z ~ N(0, I); several models get the same z, a row each."""

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import REPOSITORY
+from utils import mnist
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(
@@ -39,6 +40,7 @@ def test_command_of_the_readme(command, shipped, monkeypatch, capsys):
     (shipped / "photos").mkdir()
     for index, picture in enumerate(stand_ins):
         Image.fromarray(picture).save(shipped / "photos" / f"{index}.png")
+    monkeypatch.setattr(mnist, "_mnist", mnist._digits)  # these need no download
     monkeypatch.chdir(shipped)
     python, script, *argv = shlex.split(command)
     assert python == "python"
@@ -64,6 +66,7 @@ def test_command_of_the_readme(command, shipped, monkeypatch, capsys):
         argv.append("--quick")
     elif module.endswith(".test") and not (shipped / run_of(module, argv)).exists():
         trained = [*training_of(module, argv), *QUICK[module.split(".")[1]]]
+        trained += ["--training.epochs", "1"]
         assert importlib.import_module(module.replace(".test", ".train")).main(trained) == 0
     capsys.readouterr()
     status = importlib.import_module(module).main(argv)
@@ -77,22 +80,22 @@ QUICK = {
     "tcn": ["--model.channels", "8"],
     "transformer": ["--model.width", "8", "--model.heads", "2", "--training.batch_size", "8"],
 }
-QUICK = {
-    kind: [*options, "--training.epochs", "1", "--training.length", "64"]
-    for kind, options in QUICK.items()
-}
+QUICK = {kind: [*options, "--training.length", "64"] for kind, options in QUICK.items()}
+QUICK |= {"gan": [], "aae": []}
 
 
 def run_of(module, argv):
     """The shipped file that a test.py command would load."""
-    kind = module.split(".")[1]
-    name = argv[argv.index("--ckpt_name") + 1] if "--ckpt_name" in argv else kind
-    return f"pretrained/{name}.pt"
+    return f"pretrained/{name_of(module, argv)}.pt"
+
+
+def name_of(module, argv):
+    return argv[argv.index("--ckpt_name") + 1] if "--ckpt_name" in argv else module.split(".")[1]
 
 
 def training_of(module, argv):
     """The options that train the run of a test.py command: its config is named after it."""
-    kind, name = module.split(".")[1], argv[argv.index("--ckpt_name") + 1]
+    kind, name = module.split(".")[1], name_of(module, argv)
     for file in (REPOSITORY / "models" / kind).glob("*.json"):
         if f'"name": "{name}"' in file.read_text(encoding="utf-8"):
             return ["--config", str(file)]

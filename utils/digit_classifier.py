@@ -2,11 +2,12 @@
 
     python -m utils.digit_classifier mnist      trains it anew: about a minute on one core
 
-Shipped as pretrained/<dataset>_classifier.pt, so that its features, and every distance measured in
-them, are the same for everybody.
+Shipped as pretrained/classifiers/<dataset>.pt, so that its features, and every distance measured
+in them, are the same for everybody.
 """
 
 import argparse
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -52,9 +53,14 @@ class DigitClassifier(nn.Module):
             return features.cpu(), self.head(features).argmax(dim=1).cpu()
 
 
+def shipped(dataset: str) -> Path:
+    """Where the classifier of a data set lies: apart from the runs that can be loaded by name."""
+    return paths.ROOT / "pretrained" / "classifiers" / f"{dataset}.pt"
+
+
 def load_classifier(dataset: str) -> DigitClassifier:
     """The shipped classifier of a data set, on the CPU."""
-    path = paths.ROOT / "pretrained" / f"{dataset}_classifier.pt"
+    path = shipped(dataset)
     if not path.is_file():
         raise UserError(
             f"{shown(path)} is not there: python -m utils.digit_classifier {dataset} trains it"
@@ -97,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
     training, test = digits(dataset)
     print(training.summary())
     classifier = train_classifier(training, EPOCHS[dataset])
-    path = paths.ROOT / "pretrained" / f"{dataset}_classifier.pt"
+    path = shipped(dataset)
     weights = {name: weight.half() for name, weight in classifier.state_dict().items()}
     trained_by = f"python -m utils.digit_classifier {dataset}"
     content = {"kind": "digit_classifier", "model": weights, "trained_by": trained_by}

@@ -79,7 +79,7 @@ def _unpack(folder: Path) -> None:
                 file.unlink()  # half a download
         raise UserError(
             f"MNIST cannot be downloaded: put {', '.join(file.name for file in packed)} "
-            f"into {shown(folder)}/, or take --data.dataset digits"
+            f"into {shown(folder)}/, or choose the dataset digits"
         ) from None
 
 

@@ -41,9 +41,10 @@ def loss_curves(
     for (column, label), color in zip(measure.curves, COLORS, strict=False):
         axes.plot(epochs, [row[column] for row in history], color=color, label=label, marker=marker)
     best = min(history, key=lambda row: row[monitor])
+    what = "" if monitor in dict(measure.curves) else f" {monitor}"  # not one of the curves
     axes.axvline(best["epoch"], color=INK, linewidth=0.8, linestyle=":")
     axes.annotate(
-        f" best: {best[monitor]:.4g} at epoch {best['epoch']}",
+        f" best{what}: {best[monitor]:.4g} at epoch {best['epoch']}",
         (best["epoch"], 0.97),
         xycoords=("data", "axes fraction"),
         color=INK,
@@ -95,6 +96,22 @@ def picture_rows(
         axes.text(x, -3, label, ha="center", va="bottom", fontsize=8, color=INK)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
+    return path
+
+
+def scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:
+    """Points (N, 2), coloured by their labels (N,), whole numbers; returns the path."""
+    figure = Figure(figsize=(6, 5.4), layout="constrained")
+    axes = figure.add_subplot()
+    for label in np.unique(labels):
+        x, y = points[labels == label].T.numpy()
+        axes.scatter(x, y, s=3, color=f"C{label}", label=str(label))
+    axes.set_aspect("equal")
+    axes.set(xlabel="first latent", ylabel="second latent")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
     return path
 
 

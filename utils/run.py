@@ -24,6 +24,14 @@ class Run:
     name: str
     checkpoints: Path
     results: Path
+    dry: bool = False  # leaves nothing behind
+
+    @property
+    def place(self) -> str:
+        """Where it writes, in words."""
+        if self.dry:
+            return "a temporary folder"
+        return f"{shown(self.checkpoints)}/ and {shown(self.results)}/"
 
     @staticmethod
     def named(name: str) -> "Run":
@@ -54,11 +62,9 @@ def opened(
         yield go_on(kind, settings, overrides)
     elif args.dry_run:
         with tempfile.TemporaryDirectory(prefix="dry-run-") as folder:
-            yield (
-                Run(settings.model.name, Path(folder, "checkpoints"), Path(folder, "results")),
-                settings,
-                None,
-            )
+            checkpoints, results = Path(folder, "checkpoints"), Path(folder, "results")
+            yield Run(settings.model.name, checkpoints, results, dry=True), settings, None
+        print("dry run: one tiny pass of everything went well; nothing was kept")
     else:
         yield begin(args, settings), settings, None
 

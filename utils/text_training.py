@@ -18,7 +18,6 @@ from utils.config import key
 from utils.device import DEVICES, choose_device, moved, random_state, restore_random_state
 from utils.errors import UserError
 from utils.loop import fit
-from utils.paths import shown
 from utils.plots import Measure
 from utils.protocol import Protocol, ProtocolConfig, visible
 from utils.run import Run, opened
@@ -179,7 +178,7 @@ def train(
     """The whole of a train.py after its command line is read: data, model, fit, final numbers."""
     with opened(kind, config, args, overrides) as (run, config, resume):
         text = load_text(config.data.name)
-        if args.dry_run:
+        if run.dry:
             config, text = tiny(config, text)
         torch.manual_seed(config.training.seed)
         task = TextTask(kind, built(build, config.model, text.alphabet), text, config)
@@ -187,7 +186,7 @@ def train(
             run.clear()
         elif resume["alphabet"] != text.alphabet:
             raise UserError(f"data/{config.data.name} has changed since the run began")
-        describe(task, run, dry=args.dry_run)
+        describe(task, run)
         history = fit(
             task,
             run,
@@ -195,7 +194,8 @@ def train(
             milestones=config.protocol.epochs,
             resume=resume,
         )
-        report(task, run, history, dry=args.dry_run)
+        if not run.dry:
+            report(task, run, history)
 
 
 def built(
@@ -219,16 +219,15 @@ def tiny(config: Any, text: Text) -> tuple[Any, Text]:
     return dataclasses.replace(config, training=training, protocol=protocol), short
 
 
-def describe(task: TextTask, run: Run, *, dry: bool) -> None:
+def describe(task: TextTask, run: Run) -> None:
     """What is about to happen, before it takes long."""
     text, training = task.text, task.config.training
     parameters = sum(p.numel() for p in task.model.parameters())
-    where = "a temporary folder" if dry else f"{shown(run.checkpoints)}/ and {shown(run.results)}/"
     print(
         f"{task.title}: {parameters:,} parameters on {task.device}, "
         f"alphabet of {len(text.alphabet)}; {len(text.training):,} characters to train on, "
         f"{len(text.validation):,} to validate; {training.epochs} epochs of {len(task)} steps; "
-        f"writes {where}"
+        f"writes {run.place}"
     )
     if parameters > 20 * len(text.training):
         print("note: over 20 parameters for every character of the text: it will be memorised")
@@ -243,11 +242,8 @@ def describe(task: TextTask, run: Run, *, dry: bool) -> None:
         )
 
 
-def report(task: TextTask, run: Run, history: list[dict[str, Any]], *, dry: bool) -> None:
+def report(task: TextTask, run: Run, history: list[dict[str, Any]]) -> None:
     """The last lines of a training: the exact validation numbers, a sample, what was written."""
-    if dry:
-        print("dry run: one tiny pass of everything went well; nothing was kept")
-        return
     best = checkpoint.load(run.checkpoints / "best.pt", task.kind)
     task.model.load_state_dict(best["model"])
     nats, right = stream_score(task.model, task.text.validation)
@@ -259,7 +255,7 @@ def report(task: TextTask, run: Run, history: list[dict[str, Any]], *, dry: bool
     print(f"it reads  {visible(decode(prompt, task.text.alphabet))}")
     print(f"it writes {visible(decode(written, task.text.alphabet))}")
     files = "protocol.md, loss.png, tensorboard/"
-    print(f"wrote {shown(run.checkpoints)}/ and {shown(run.results)}/ ({files})")
+    print(f"wrote {run.place} ({files})")
 
 
 def score_line(nats: float, right: float, blocks: float) -> str:

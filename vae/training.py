@@ -12,7 +12,6 @@ from utils.config import key
 from utils.device import DEVICES, choose_device, evaluating, random_state, restore_random_state
 from utils.errors import UserError
 from utils.image_data import Batches, Images, unit_range
-from utils.paths import shown
 from utils.plots import Measure, picture_rows
 from utils.run import Run
 from utils.schedule import warmup_cosine
@@ -201,23 +200,19 @@ def tiny(config: Any) -> Any:
     return dataclasses.replace(config, data=data, training=training)
 
 
-def describe(task: VAETask, run: Run, *, dry: bool) -> None:
+def describe(task: VAETask, run: Run) -> None:
     """What is about to happen, before it takes long."""
     parameters = sum(p.numel() for p in task.model.parameters())
-    where = "a temporary folder" if dry else f"{shown(run.checkpoints)}/ and {shown(run.results)}/"
     print(task.loader.images.summary())
     print(
         f"{task.title}: {parameters:,} parameters on {task.device}, {task.model.z_dim} latents; "
         f"{len(task.validation):,} pictures to validate; {task.config.training.epochs} epochs of "
-        f"{len(task)} steps; writes {where}"
+        f"{len(task)} steps; writes {run.place}"
     )
 
 
-def report(task: VAETask, run: Run, history: list[dict[str, Any]], *, dry: bool) -> None:
+def report(task: VAETask, run: Run, history: list[dict[str, Any]]) -> None:
     """The last lines of a training."""
-    if dry:
-        print("dry run: one tiny pass of everything went well; nothing was kept")
-        return
     best = min(history, key=lambda row: row["val_nats"])
     print(
         f"best (epoch {best['epoch']} of {len(history)}): validation reconstruction "
@@ -227,4 +222,4 @@ def report(task: VAETask, run: Run, history: list[dict[str, Any]], *, dry: bool)
     if best["val_active"] == 0:
         print("note: no latent is active, all pictures are decoded alike: lower beta or warm it up")
     files = "loss.png, samples, reconstructions, tensorboard/"
-    print(f"wrote {shown(run.checkpoints)}/ and {shown(run.results)}/ ({files})")
+    print(f"wrote {run.place} ({files})")

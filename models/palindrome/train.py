@@ -27,7 +27,6 @@ from utils.config import key, parse
 from utils.device import DEVICES, choose_device, evaluating, random_state, restore_random_state
 from utils.errors import command
 from utils.loop import fit
-from utils.paths import shown
 from utils.plots import Measure
 from utils.run import Run, opened
 
@@ -148,32 +147,28 @@ def tiny(config: Any) -> Any:
     return dataclasses.replace(config, data=data, training=training)
 
 
-def describe(task: PalindromeTask, run: Run, *, dry: bool) -> None:
+def describe(task: PalindromeTask, run: Run) -> None:
     """What is about to happen, before it takes long."""
     F, parameters = (
         free_digits(task.config.model.T),
         sum(p.numel() for p in task.model.parameters()),
     )
-    where = "a temporary folder" if dry else f"{shown(run.checkpoints)}/ and {shown(run.results)}/"
     print(
         f"{task.title}: {parameters:,} parameters on {task.device}; 10^{F} "
         f"palindromes, a fifth of them held out; {len(task.validation):,} to validate; "
-        f"{task.config.training.epochs} epochs of {len(task)} steps; writes {where}"
+        f"{task.config.training.epochs} epochs of {len(task)} steps; writes {run.place}"
     )
 
 
-def report(run: Run, history: list[dict[str, Any]], *, dry: bool) -> None:
+def report(run: Run, history: list[dict[str, Any]]) -> None:
     """The last lines of a training."""
-    if dry:
-        print("dry run: one tiny pass of everything went well; nothing was kept")
-        return
     best = min(history, key=lambda row: row["val_nats"])
     print(
         f"best (epoch {best['epoch']} of {len(history)}): validation {best['val_nats']:.4f} nats, "
         f"{100 * best['val_accuracy']:.2f} % of last digits right; training, with dropout: "
         f"{best['train_nats']:.4f} nats, {100 * best['train_accuracy']:.2f} %"
     )
-    print(f"wrote {shown(run.checkpoints)}/ and {shown(run.results)}/ (loss.png, tensorboard/)")
+    print(f"wrote {run.place} (loss.png, tensorboard/)")
 
 
 @command
@@ -185,15 +180,16 @@ def main(argv: list[str] | None = None) -> None:
         default_file=Path(__file__).with_name("config.json"),
     )
     with opened("palindrome", settings, args, overrides) as (run, config, resume):
-        if args.dry_run:
+        if run.dry:
             config = tiny(config)
         torch.manual_seed(config.training.seed)
         task = PalindromeTask(config)
         if resume is None:
             run.clear()
-        describe(task, run, dry=args.dry_run)
+        describe(task, run)
         history = fit(task, run, epochs=config.training.epochs, milestones=(), resume=resume)
-        report(run, history, dry=args.dry_run)
+        if not run.dry:
+            report(run, history)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""A generative adversarial network on digits, fully connected.
+
+Goodfellow et al. 2014, "Generative adversarial nets": a generator turns noise into pictures, a
+discriminator tells them from real ones, each learns from the other.
+
+Run: python models/gan/train.py
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from utils.config import key
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The "model" section of config.json."""
+
+    name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
+    z_dim: int = key("Z, numbers that the generator draws a picture from", low=1)
+
+
+def block(inputs: int, outputs: int) -> list[nn.Module]:
+    """Linear, batch normalisation, leaky ReLU: (B, inputs) -> (B, outputs)."""
+    return [
+        nn.Linear(inputs, outputs),
+        # By name: a bare second value is eps. 0.8 there, meant as a momentum, is a well-known slip
+        # that damps every feature of less than unit variance.
+        nn.BatchNorm1d(outputs, eps=1e-5, momentum=0.1),
+        nn.LeakyReLU(0.2),
+    ]
+
+
+class Generator(nn.Module):
+    """Noise z ~ N(0, I), (B, Z) -> pictures (B, 1, 28, 28) in [-1, 1]."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.z_dim = config.z_dim
+        self.layers = nn.Sequential(
+            *(nn.Linear(config.z_dim, 128), nn.LeakyReLU(0.2)),  # (B, 128)
+            *block(128, 256),  # (B, 256)
+            *block(256, 512),  # (B, 512)
+            *block(512, 1024),  # (B, 1024)
+            *(nn.Linear(1024, 784), nn.Tanh()),  # (B, 784)
+            nn.Unflatten(1, (1, 28, 28)),  # (B, 1, 28, 28)
+        )
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.layers(z)
+
+    def draw(self, z: torch.Tensor) -> torch.Tensor:
+        """z (B, Z) -> pictures (B, 1, 28, 28) in [0, 1]."""
+        return (self(z) + 1) / 2
+
+
+class Discriminator(nn.Module):
+    """Pictures (B, 1, 28, 28) in [-1, 1] -> logits (B, 1): above 0 for real ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),  # (B, 784)
+            *(nn.Linear(784, 512), nn.LeakyReLU(0.2)),  # (B, 512)
+            *(nn.Linear(512, 256), nn.LeakyReLU(0.2)),  # (B, 256)
+            nn.Linear(256, 1),  # (B, 1)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+    def probability(self, x: torch.Tensor) -> torch.Tensor:
+        """Pictures (B, 1, 28, 28) -> the probability (B, 1) of being real."""
+        return torch.sigmoid(self(x))

@@ -1,0 +1,131 @@
+"""The adversarial autoencoder: its networks, its phases, and what lambda leaves of its gradient."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+import models.aae.train
+from models.aae.modules import Autoencoder, Discriminator, ModelConfig
+from models.aae.train import encoded
+from tests.conftest import REPOSITORY
+from tests.test_gan import moving
+from utils import config
+from utils.digit_training import descend
+from utils.image_data import unit_range
+from utils.mnist import digits
+
+CONFIG_FILE = REPOSITORY / "models" / "aae" / "config.json"
+
+
+def small_task(seed=0, **training):
+    values = config.read_json(CONFIG_FILE)
+    values["data"]["dataset"] = "digits"
+    values["model"] |= {"z_dim": 3, "hidden_size": 32}
+    values["training"] |= {"batch_size": 32, "device": "cpu"} | training
+    settings = config.build(values, models.aae.train.CONFIG, "")
+    torch.manual_seed(seed)
+    images = digits("digits")[0]
+    return models.aae.train.AAETask(
+        images.take(slice(0, 320)), images.take(slice(320, 400)), settings
+    )
+
+
+def gradients(monkeypatch, task, x):
+    """The gradient of every parameter of encoder and decoder in their phase."""
+    found = []
+
+    def watched(optimizer, loss):
+        descend(optimizer, loss)
+        if optimizer is task.player_optimizer:
+            found.append({n: p.grad.clone() for n, p in task.player.named_parameters()})
+
+    monkeypatch.setattr(models.aae.train, "descend", watched)
+    task.learn(x)
+    return found[0]
+
+
+def batch(task):
+    return next(iter(task.batches(1, 0)))
+
+
+def test_shapes_and_ranges():
+    settings = ModelConfig("aae", 5, 64)
+    autoencoder, x = Autoencoder(settings), torch.rand(4, 1, 28, 28)
+    decoded, z = autoencoder(x)
+    assert decoded.shape == x.shape
+    assert z.shape == (4, 5)
+    assert torch.equal(z, autoencoder.encoder(x)), "no noise: a code, not a distribution"
+    assert torch.equal(decoded, torch.sigmoid(autoencoder.decoder(z)))
+    far = autoencoder.draw(1000 * torch.randn(9, 5))
+    assert far.min() >= 0
+    assert far.max() <= 1
+    assert Discriminator(settings)(z).shape == (4, 1)
+
+
+def test_the_autoencoder_moves_first_then_the_discriminator(monkeypatch):
+    assert moving(monkeypatch, models.aae.train, small_task()) == [
+        {"player": (True, True), "discriminator": (False, False)},
+        {"player": (False, False), "discriminator": (True, True)},
+    ]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
+def test_lambda_weighs_reconstruction_against_the_adversary(value, monkeypatch):
+    """The gradient is lambda times a plain autoencoder's, 1 - lambda times the adversarial one."""
+    task, plain = small_task(lambda_=value), small_task().player
+    x = batch(task)
+    opponent = small_task().discriminator
+    decoded, z = plain(x)
+    names, parameters = zip(*plain.named_parameters(), strict=True)
+    error = ((decoded - x) ** 2).sum() / x.numel()
+    of_error = torch.autograd.grad(error, parameters, retain_graph=True)
+    fooling = functional.binary_cross_entropy_with_logits(opponent(z), torch.ones(len(z), 1))
+    of_fooling = torch.autograd.grad(fooling, parameters, allow_unused=True)
+    found = gradients(monkeypatch, task, x)
+    for name, one, other in zip(names, of_error, of_fooling, strict=True):
+        assert (other is None) == name.startswith("decoder")
+        expected = value * one + (0 if other is None else (1 - value) * other)
+        assert torch.allclose(found[name], expected, atol=1e-9, rtol=1e-4), name
+        if value == 1:
+            assert torch.allclose(found[name], one, atol=1e-9, rtol=1e-4), "a plain autoencoder's"
+        if value == 0 and name.startswith("decoder"):
+            assert not found[name].any(), "nothing comes from the reconstruction"
+
+
+def test_losses_of_a_step_by_hand(monkeypatch):
+    task = small_task()
+    monkeypatch.setattr(models.aae.train, "descend", lambda optimizer, loss: None)
+    x = batch(task)
+    torch.manual_seed(3)
+    losses = {name: loss.item() for name, loss in task.learn(x).items()}
+    torch.manual_seed(3)
+    prior = torch.randn(32, 3)
+    decoded, z = task.player(x)
+    of_prior, of_codes = (torch.sigmoid(task.discriminator(codes)) for codes in (prior, z))
+    assert losses["train_reconstruction"] == pytest.approx(((decoded - x) ** 2).mean().item())
+    assert losses["train_adversarial_nats"] == pytest.approx(-of_codes.log().mean().item())
+    expected = -(of_prior.log().mean() + (1 - of_codes).log().mean()) / 2
+    assert losses["train_discriminator_nats"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_it_learns_to_reconstruct_and_the_codes_come_to_the_prior():
+    task = small_task(average=0.9, epochs=40, learning_rate=0.003, lambda_=0.9)
+    before = encoded(task.average, task.validation)
+    for epoch in range(1, 41):
+        for index, x in enumerate(task.batches(epoch, 0), start=1):
+            task.step(x, (epoch - 1) * len(task) + index)
+    codes, error = encoded(task.average, task.validation)
+    assert codes.shape == (80, 3)
+    assert error < 0.6 * before[1]
+    assert (codes.std(dim=0) - 1).abs().mean() < (before[0].std(dim=0) - 1).abs().mean()
+    assert codes.mean(dim=0).abs().max() < 1
+
+
+def test_encoded_is_the_mean_over_all_pixels():
+    task = small_task()
+    images = task.loader.images  # 320 pictures
+    codes, error = encoded(task.player, images)
+    with torch.no_grad():
+        decoded, z = task.player(unit_range(images.pixels))
+    assert torch.allclose(codes, z, atol=1e-6)
+    assert error == pytest.approx(((decoded - unit_range(images.pixels)) ** 2).mean().item())

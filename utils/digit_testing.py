@@ -1,0 +1,67 @@
+"""What models/gan/test.py and models/aae/test.py share: options, loading, the evaluation."""
+
+import argparse
+from typing import Any
+
+from torch import nn
+
+from utils import checkpoint, paths
+from utils import config as configuration
+from utils.device import DEVICES, choose_device
+from utils.digit_training import draw
+from utils.errors import Parser, UserError, number
+from utils.image_data import Images
+from utils.mnist import digits
+from utils.paths import shown
+from utils.plots import picture_rows
+from utils.sample_quality import Judge, shares_line
+
+EVALUATED = 10_000  # draws of an evaluation, as many as MNIST has test pictures
+
+
+def options(description: str, default_run: str) -> Parser:
+    """The options of both."""
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    run = parser.add_argument_group("the model")
+    run.add_argument(
+        "--ckpt_name",
+        metavar="RUN",
+        default=default_run,
+        help=f"checkpoints/RUN/, else pretrained/RUN.pt (default: {default_run})",
+    )
+    run.add_argument("--epoch", metavar="last|best|N", help="default: best")
+    run.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    pictures = parser.add_argument_group("the pictures")
+    pictures.add_argument(
+        "--num_samples", type=number(int, 1), default=64, help="pictures drawn (default: 64)"
+    )
+    pictures.add_argument("--seed", type=number(int, 0), default=0, help="same seed, same pictures")
+    return parser
+
+
+def load_player(
+    kind: str, player_type: type[nn.Module], config_type: type, args: argparse.Namespace
+) -> tuple[nn.Module, Any, int]:
+    """A run's checkpoint -> what draws, on its device, its config, the epoch."""
+    if args.epoch is not None and args.epoch not in ("last", "best") and not args.epoch.isdecimal():
+        raise UserError(f"--epoch is {args.epoch!r}: give last, best or a number")
+    device = choose_device(args.device)
+    path = checkpoint.find(args.ckpt_name, args.epoch)
+    content = checkpoint.load(path, kind)
+    config = configuration.build(content.get("config"), config_type, shown(path))
+    player = player_type(config.model)
+    checkpoint.rebuild(player, content, path)
+    return player.to(device), config, content["epoch"]
+
+
+def evaluate(player: nn.Module, config: Any, args: argparse.Namespace) -> Images:
+    """Writes samples.png, prints the Fréchet distance and the digits; returns the test pictures."""
+    columns = max(n for n in range(1, 17) if args.num_samples % n == 0)
+    pictures = draw(player, args.num_samples, args.seed).unflatten(0, (-1, columns))
+    file = paths.result_folder(args.ckpt_name) / "samples.png"
+    print("wrote", shown(picture_rows(pictures, file)))
+    test = digits(config.data.dataset)[1]
+    distance, shares = Judge(config.data.dataset, test).score(draw(player, EVALUATED, args.seed))
+    print(f"Fréchet distance of {EVALUATED:,} draws to {test.source}: {distance:.3f}")
+    print(f"digits drawn: {shares_line(shares)}")
+    return test
