@@ -15,7 +15,7 @@ from pathlib import Path
 from solver import Solver
 from utils import config as configuration
 from utils import paths
-from utils.config import Options, check_run_options, defaults_of, run_options
+from utils.config import Options, check_run_options, defaults_of, epoch, run_options
 from utils.errors import Parser, UserError, command, number
 from utils.image_files import load_picture
 from utils.paths import shown
@@ -43,7 +43,9 @@ def read(argv: list[str] | None) -> tuple[argparse.Namespace, configuration.Any,
         help=f"name of the run to train (default: {defaults.model.name}) or to load (default: "
         f"{SHIPPED}); random_generation takes several",
     )
-    run.add_argument("--epoch", metavar="last|best|N", help="of the run to load (default: best)")
+    run.add_argument(
+        "--epoch", type=epoch, metavar="last|best|N", help="of the run to load (default: best)"
+    )
     tasks = parser.add_argument_group("the tasks")
     tasks.add_argument(
         "--num_samples", type=number(int, 1), default=8, help="pictures drawn (default: 8)"

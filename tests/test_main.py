@@ -212,6 +212,7 @@ def test_dry_run_keeps_nothing(trained, capsys):
 MISTAKES = {
     "no run": ("--task rotate --ckpt_name nothing", "no run 'nothing'; there is: other, small"),
     "epoch": ("--task rotate --ckpt_name small --epoch 9", "there is: best, epoch_0001"),
+    "no epoch at all": ("--task rotate --epoch first", "give last, best or a number"),
     "another kind": ("--task rotate --ckpt_name lstm", "checkpoint of lstm, not of vae"),
     "cut short": ("--task rotate --ckpt_name cut", "cut short or no checkpoint"),
     "wrong size": ("--task rotate --ckpt_name size", "32 x 32, not 64 x 64"),

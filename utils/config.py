@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from utils.device import DEVICES
 from utils.errors import Parser, UserError
 from utils.paths import shown
 
@@ -199,6 +200,26 @@ def run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--dry-run", action="store_true", help="one tiny pass of everything; no run is written"
     )
     return run
+
+
+def model_options(parser: argparse.ArgumentParser, default_run: str) -> None:
+    """The options that say which checkpoint a test.py loads."""
+    model = parser.add_argument_group("the model")
+    model.add_argument(
+        "--ckpt_name",
+        metavar="RUN",
+        default=default_run,
+        help=f"checkpoints/RUN/, else pretrained/RUN.pt (default: {default_run})",
+    )
+    model.add_argument("--epoch", type=epoch, metavar="last|best|N", help="default: best")
+    model.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+
+
+def epoch(text: str) -> str:
+    """An argparse type: "last", "best" or a number."""
+    if text not in ("last", "best") and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: give last, best or a number")
+    return text
 
 
 def check_run_options(args: argparse.Namespace) -> None:

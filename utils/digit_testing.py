@@ -7,9 +7,10 @@ from torch import nn
 
 from utils import checkpoint, paths
 from utils import config as configuration
-from utils.device import DEVICES, choose_device
+from utils.config import model_options
+from utils.device import choose_device
 from utils.digit_training import draw
-from utils.errors import Parser, UserError, number
+from utils.errors import Parser, number
 from utils.image_data import Images
 from utils.mnist import digits
 from utils.paths import shown
@@ -22,15 +23,7 @@ EVALUATED = 10_000  # draws of an evaluation, as many as MNIST has test pictures
 def options(description: str, default_run: str) -> Parser:
     """The options of both."""
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    run = parser.add_argument_group("the model")
-    run.add_argument(
-        "--ckpt_name",
-        metavar="RUN",
-        default=default_run,
-        help=f"checkpoints/RUN/, else pretrained/RUN.pt (default: {default_run})",
-    )
-    run.add_argument("--epoch", metavar="last|best|N", help="default: best")
-    run.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    model_options(parser, default_run)
     pictures = parser.add_argument_group("the pictures")
     pictures.add_argument(
         "--num_samples", type=number(int, 1), default=64, help="pictures drawn (default: 64)"
@@ -43,8 +36,6 @@ def load_player(
     kind: str, player_type: type[nn.Module], config_type: type, args: argparse.Namespace
 ) -> tuple[nn.Module, Any, int]:
     """A run's checkpoint -> what draws, on its device, its config, the epoch."""
-    if args.epoch is not None and args.epoch not in ("last", "best") and not args.epoch.isdecimal():
-        raise UserError(f"--epoch is {args.epoch!r}: give last, best or a number")
     device = choose_device(args.device)
     path = checkpoint.find(args.ckpt_name, args.epoch)
     content = checkpoint.load(path, kind)

@@ -11,8 +11,8 @@ from torch import nn
 
 from utils import checkpoint
 from utils import config as configuration
-from utils.config import read_json
-from utils.device import DEVICES, choose_device
+from utils.config import model_options, read_json
+from utils.device import choose_device
 from utils.errors import Parser, UserError, number
 from utils.protocol import places
 from utils.streaming import block_score, stream_score, write
@@ -23,15 +23,7 @@ from utils.text_training import built, config_type, score_line
 def options(description: str, default_run: str) -> Parser:
     """The options that every text model's test.py has."""
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    run = parser.add_argument_group("the model")
-    run.add_argument(
-        "--ckpt_name",
-        metavar="RUN",
-        default=default_run,
-        help=f"checkpoints/RUN/, else pretrained/RUN.pt (default: {default_run})",
-    )
-    run.add_argument("--epoch", metavar="last|best|N", help="default: best")
-    run.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    model_options(parser, default_run)
     text = parser.add_argument_group("the text")
     text.add_argument("--prompt", metavar="TEXT", help="write on from this, not from the data")
     text.add_argument(
@@ -100,8 +92,6 @@ def test(
     """The whole of a test.py: prints samples beside the original, then one line of numbers."""
     parser = options(description, read_json(config_file)["model"]["name"])
     args = parser.parse_args(argv)
-    if args.epoch is not None and args.epoch not in ("last", "best") and not args.epoch.isdecimal():
-        raise UserError(f"--epoch is {args.epoch!r}: give last, best or a number")
     device = choose_device(args.device)
     model, config, content = load_model(kind, args.ckpt_name, args.epoch, build, model_config)
     model.to(device)

@@ -21,7 +21,8 @@ from models.palindrome.modules import Model
 from models.palindrome.train import CONFIG, validation_score
 from utils import checkpoint
 from utils import config as configuration
-from utils.device import DEVICES, choose_device, evaluating
+from utils.config import model_options
+from utils.device import choose_device, evaluating
 from utils.errors import Parser, command, number
 from utils.paths import shown
 
@@ -39,14 +40,7 @@ def load(run: str, epoch: str | None) -> tuple[Model, Any, int]:
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--ckpt_name",
-        metavar="RUN",
-        default="palindrome",
-        help="checkpoints/RUN/, else pretrained/RUN.pt (default: palindrome)",
-    )
-    parser.add_argument("--epoch", metavar="last|best|N", help="default: best")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    model_options(parser, "palindrome")
     parser.add_argument("--num_samples", type=number(int, 1), default=5, help="default: 5")
     parser.add_argument(
         "--seed", type=number(int, 0), default=0, help="same seed, same palindromes (default: 0)"
