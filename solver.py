@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from utils import checkpoint, paths
 from utils import config as configuration
+from utils import paths
 from utils.checkpoint import write_whole
 from utils.device import choose_device
 from utils.image_data import Images, unit_range
 from utils.loop import fit
 from utils.paths import shown
 from utils.plots import animation, picture_rows
-from utils.run import opened
+from utils.run import load_model, opened
 from utils.tables import csv_text
 from vae.analysis import Analysis, analyse, label_of, sweep
 from vae.codes import decode, encode, generate, reconstruct, reconstruction_error
@@ -46,15 +46,16 @@ class Solver:
     @staticmethod
     def load(name: str, epoch: str | None = None, *, device: str = "auto") -> "Solver":
         """The model of checkpoints/<name>/, else of pretrained/<name>.pt, with its own config."""
-        path = checkpoint.find(name, epoch)
-        content = checkpoint.load(path, "vae")
-        config = configuration.build(content.get("config"), CONFIG, shown(path))
-        config = configuration.override(
-            config, {("model", "name"): name, ("training", "device"): device}
+        model, config, _ = load_model(
+            "vae",
+            name,
+            epoch,
+            CONFIG,
+            lambda config, content: built(content.get("shape"), config.model),
+            device,
         )
-        model = built(content.get("shape"), config.model)
-        checkpoint.rebuild(model, content, path)
-        return Solver(config, model)
+        changes = {("model", "name"): name, ("training", "device"): device}
+        return Solver(configuration.override(config, changes), model)
 
     @staticmethod
     def train(config: Any, args: Namespace, overrides: Mapping[tuple[str, str], Any]) -> None:

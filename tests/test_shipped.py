@@ -17,7 +17,7 @@ from utils import checkpoint, ship
 from utils.image_data import Images
 from utils.streaming import block_score
 from utils.text_data import load_text
-from utils.text_testing import load_model
+from utils.text_testing import load_text_model
 from vae.analysis import analyse
 from vae.codes import encode, reconstruction_error
 from vae.data import TRAINING_SEED, VALIDATION_SEED, rendered
@@ -37,7 +37,7 @@ def test_shipped_checkpoint_is_what_it_says(kind, shipped):
     assert content["trained_by"] == f"python models/{kind}/train.py"
     assert "training" not in content
     train = KINDS[kind].train
-    model, config, _ = load_model(kind, kind, None, train.build, train.ModelConfig)
+    model, config, _ = load_text_model(kind, kind, None, train.build, train.ModelConfig)
     text = load_text(config.data.name)
     assert text.alphabet == content["alphabet"]
     # float16 keeps the number to the third digit

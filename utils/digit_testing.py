@@ -5,16 +5,15 @@ from typing import Any
 
 from torch import nn
 
-from utils import checkpoint, paths
-from utils import config as configuration
+from utils import paths
 from utils.config import model_options
-from utils.device import choose_device
 from utils.digit_training import draw
 from utils.errors import Parser, number
 from utils.image_data import Images
 from utils.mnist import digits
 from utils.paths import shown
 from utils.plots import picture_rows
+from utils.run import load_model
 from utils.sample_quality import Judge, shares_line
 
 EVALUATED = 10_000  # draws of an evaluation, as many as MNIST has test pictures
@@ -35,14 +34,16 @@ def options(description: str, default_run: str) -> Parser:
 def load_player(
     kind: str, player_type: type[nn.Module], config_type: type, args: argparse.Namespace
 ) -> tuple[nn.Module, Any, int]:
-    """A run's checkpoint -> what draws, on its device, its config, the epoch."""
-    device = choose_device(args.device)
-    path = checkpoint.find(args.ckpt_name, args.epoch)
-    content = checkpoint.load(path, kind)
-    config = configuration.build(content.get("config"), config_type, shown(path))
-    player = player_type(config.model)
-    checkpoint.rebuild(player, content, path)
-    return player.to(device), config, content["epoch"]
+    """A run's checkpoint -> what draws, its config, its epoch."""
+    player, config, content = load_model(
+        kind,
+        args.ckpt_name,
+        args.epoch,
+        config_type,
+        lambda config, _: player_type(config.model),
+        args.device,
+    )
+    return player, config, content["epoch"]
 
 
 def evaluate(player: nn.Module, config: Any, args: argparse.Namespace) -> Images:

@@ -1,14 +1,17 @@
-"""A run: its two folders, and the decision whether it may start, must go on, or starts anew."""
+"""A run: its two folders, whether it may start, must go on or starts anew, and what it left."""
 
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from utils import checkpoint, config, paths
+from utils.device import choose_device
 from utils.errors import UserError
 from utils.paths import shown
 
@@ -107,3 +110,25 @@ def go_on(
             if wanted != value:
                 print(f"resumed with {section}.{name} {value!r} of the run, not {wanted!r}")
     return run, resumed, content
+
+
+def load_model(
+    kind: str,
+    run: str,
+    epoch: str | None,
+    config_type: type,
+    build: Callable[[Any, dict[str, Any]], nn.Module],
+    device: str = "auto",
+) -> tuple[nn.Module, Any, dict[str, Any]]:
+    """A run's checkpoint -> its model on the device, its settings, its content. It needs no more.
+
+    `build(settings, content)` makes the model that the weights are put into. UserError where there
+    is no such run, or not a sound one of this kind.
+    """
+    where = choose_device(device)
+    path = checkpoint.find(run, epoch)
+    content = checkpoint.load(path, kind)
+    settings = config.build(content.get("config"), config_type, shown(path))
+    model = build(settings, content)
+    checkpoint.rebuild(model, content, path)
+    return model.to(where), settings, content

@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from utils import checkpoint
-from utils import config as configuration
 from utils.config import model_options, read_json
-from utils.device import choose_device
 from utils.errors import Parser, UserError, number
 from utils.protocol import places
+from utils.run import load_model
 from utils.streaming import block_score, stream_score, write
 from utils.text_data import Text, decode, encode, load_text
 from utils.text_training import built, config_type, score_line
@@ -50,20 +48,23 @@ def options(description: str, default_run: str) -> Parser:
     return parser
 
 
-def load_model(
+def load_text_model(
     kind: str,
     run: str,
     epoch: str | None,
     build: Callable[[Any, list[str]], nn.Module],
     model_config: type,
+    device: str = "auto",
 ) -> tuple[nn.Module, Any, dict[str, Any]]:
-    """A run's checkpoint -> its model, its config, the checkpoint. Nothing else is needed."""
-    path = checkpoint.find(run, epoch)
-    content = checkpoint.load(path, kind)
-    config = configuration.build(content.get("config"), config_type(model_config), str(path.name))
-    model = built(build, config.model, content["alphabet"])
-    checkpoint.rebuild(model, content, path)
-    return model, config, content
+    """utils.run.load_model for a model that is built for an alphabet."""
+    return load_model(
+        kind,
+        run,
+        epoch,
+        config_type(model_config),
+        lambda config, content: built(build, config.model, content["alphabet"]),
+        device,
+    )
 
 
 def text_of(config: Any, content: dict[str, Any]) -> Text | None:
@@ -92,9 +93,9 @@ def test(
     """The whole of a test.py: prints samples beside the original, then one line of numbers."""
     parser = options(description, read_json(config_file)["model"]["name"])
     args = parser.parse_args(argv)
-    device = choose_device(args.device)
-    model, config, content = load_model(kind, args.ckpt_name, args.epoch, build, model_config)
-    model.to(device)
+    model, config, content = load_text_model(
+        kind, args.ckpt_name, args.epoch, build, model_config, args.device
+    )
     alphabet = content["alphabet"]
     text = text_of(config, content)
     if args.prompt is not None:

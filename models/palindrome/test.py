@@ -10,7 +10,6 @@ its probability; at the end, how many of the validation palindromes are right.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
@@ -19,22 +18,10 @@ import torch
 from models.palindrome.data import validation_set
 from models.palindrome.modules import Model
 from models.palindrome.train import CONFIG, validation_score
-from utils import checkpoint
-from utils import config as configuration
 from utils.config import model_options
-from utils.device import choose_device, evaluating
+from utils.device import evaluating
 from utils.errors import Parser, command, number
-from utils.paths import shown
-
-
-def load(run: str, epoch: str | None) -> tuple[Model, Any, int]:
-    """A run's checkpoint -> its model, its config, its epoch."""
-    path = checkpoint.find(run, epoch)
-    content = checkpoint.load(path, "palindrome")
-    config = configuration.build(content.get("config"), CONFIG, shown(path))
-    model = Model(config.model)
-    checkpoint.rebuild(model, content, path)
-    return model, config, content["epoch"]
+from utils.run import load_model
 
 
 @command
@@ -46,15 +33,23 @@ def main(argv: list[str] | None = None) -> None:
         "--seed", type=number(int, 0), default=0, help="same seed, same palindromes (default: 0)"
     )
     args = parser.parse_args(argv)
-    device = choose_device(args.device)
-    model, config, epoch = load(args.ckpt_name, args.epoch)
-    model.to(device)
+    model, config, content = load_model(
+        "palindrome",
+        args.ckpt_name,
+        args.epoch,
+        CONFIG,
+        lambda config, _: Model(config.model),
+        args.device,
+    )
     held_out = torch.from_numpy(validation_set(config.model.T, config.data.validation))
 
-    print(f"LSTM {args.ckpt_name}, epoch {epoch}, palindromes of {config.model.T + 1} digits\n")
+    print(
+        f"LSTM {args.ckpt_name}, epoch {content['epoch']}, "
+        f"palindromes of {config.model.T + 1} digits\n"
+    )
     order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(args.seed))
     samples = held_out[order[: args.num_samples]]  # (N, T + 1)
-    with evaluating(model):
+    with evaluating(model) as device:
         likeliest = model(samples[:, :-1].to(device)).softmax(dim=1).max(dim=1)  # (N,) each
     predictions = zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
     for (*read, last), (probability, digit) in zip(samples.tolist(), predictions, strict=True):
