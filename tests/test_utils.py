@@ -354,6 +354,22 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
 
+def test_a_reader_that_has_gone_is_no_error():
+    code = (
+        "from utils.errors import command\n"
+        "main = command(lambda argv: [print('line', flush=True) for _ in range(100_000)])\n"
+        "raise SystemExit(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == b"line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
+
+
 def test_importing_does_nothing():
     modules = [
         ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)

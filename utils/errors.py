@@ -3,6 +3,7 @@
 import argparse
 import functools
 import math
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -54,6 +55,9 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
         except UserError as mistake:
             print("error:", " ".join(str(mistake).split()), file=sys.stderr)
             return 2
+        except BrokenPipeError:  # who read our output has gone, as after `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+            return 141  # 128 + SIGPIPE
         except OSError as problem:  # a full disk, a folder that may not be written to
             what = problem.strerror or type(problem).__name__
             where = f": {problem.filename}" if problem.filename else ""
