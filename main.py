@@ -11,6 +11,7 @@ Without --ckpt_name the tasks take the shipped vae_beta_4. Files go to results/<
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from solver import Solver
 from utils import config as configuration
@@ -29,7 +30,7 @@ FOR_TASKS = {("data", "dataset"), ("data", "data"), ("data", "held_out")}
 FOR_TASKS |= {("training", "seed"), ("training", "device")}
 
 
-def read(argv: list[str] | None) -> tuple[argparse.Namespace, configuration.Any, dict]:
+def read(argv: list[str] | None) -> tuple[argparse.Namespace, Any, dict]:
     """The command line -> the options, the settings to train with, the keys overridden."""
     file = paths.ROOT / "vae" / "faces.json"
     defaults = defaults_of(file, CONFIG)
@@ -105,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.image is not None:
         face = load_picture(args.image)
     elif args.index < len(images):
-        face = images.take(slice(args.index, args.index + 1)).pixels[0]
+        face = images.pixels[args.index]
     else:
         raise UserError(f"--index {args.index} is beyond the {len(images)} validation pictures")
     if args.task == "rotate":

@@ -1,7 +1,8 @@
 """The variational autoencoders' tasks, one verb each: what `main.py --task ...` calls.
 
     solver = Solver.load("vae_beta_4")
-    solver.latent_analysis()
+    images = validation_images(solver.config.data)
+    solver.latent_analysis(images, images.pixels[0])
 
 A verb says which files it writes; the mathematics and the figures are in vae/ and utils/.
 """
@@ -18,7 +19,6 @@ import torch
 from utils import config as configuration
 from utils import paths
 from utils.checkpoint import write_whole
-from utils.device import choose_device
 from utils.image_data import Images, unit_range
 from utils.loop import fit
 from utils.paths import shown
@@ -40,7 +40,7 @@ class Solver:
 
     def __init__(self, config: Any, model: VAE) -> None:
         self.config = config
-        self.model = model.to(choose_device(config.training.device))
+        self.model = model
         self.results = paths.result_folder(config.model.name)
 
     @staticmethod
@@ -146,7 +146,7 @@ class Solver:
             f"{len(images):,} pictures: reconstruction {nats:.1f} nats each, "
             f"root mean squared error {squared**0.5:.4f} of the range 0 to 1"
         )
-        pixels = images.take(slice(0, count)).pixels
+        pixels = images.pixels[:count]
         pairs = torch.stack([unit_range(pixels), reconstruct(self.model, pixels)])
         file = self.results / "reconstruction.png"
         self.wrote(picture_rows(pairs, file, rows=["original", "decoded"]))

@@ -1,6 +1,6 @@
 """What lambda does to an adversarial autoencoder: it trades reconstruction against the prior.
 
-    python benchmarks/aae.py            five values, 10 epochs each: about an hour on one core
+    python benchmarks/aae.py            five values, 10 epochs each: long, and not yet timed
     python benchmarks/aae.py --quick    a few steps on small data: does it work?
 
 Printed for each lambda, on MNIST's test pictures: the mean squared error of a decoded pixel; the

@@ -1,6 +1,6 @@
 """What beta does to a face's latents, measured on rendered faces that no model has seen.
 
-    python benchmarks/faces.py            the shipped models, 5,000 faces: about ten minutes
+    python benchmarks/faces.py            the shipped models, 5,000 faces: a few minutes
     python benchmarks/faces.py --quick    the same on a few faces: does it work?
 
 Printed, beside a contact sheet in results/faces/: for each model MIG, DCI, named latents,

@@ -1,6 +1,6 @@
 """Our GAN against the recipe of eriklindernoren/PyTorch-GAN, gan.py: how far from real digits?
 
-    python benchmarks/gan.py            50 epochs of each, three seeds: some hours on one core
+    python benchmarks/gan.py            50 epochs of each, three seeds: long, and not yet timed
     python benchmarks/gan.py --quick    a few steps on small data: does it work?
 
 The same networks but for the batch normalisation, the same pictures, as many generator updates.

@@ -202,6 +202,15 @@ def test_resume_is_exact(trained, monkeypatch, objective):
             assert_same(a, b, file)
 
 
+def test_overwrite_leaves_no_picture_of_the_earlier_run(trained):
+    notes = trained / "results" / "small" / "notes.png"
+    notes.write_bytes(b"mine")
+    assert run(*SMALL, "--ckpt_name", "small", "--epochs", "1", "--overwrite") == 0
+    pictures = {file.name for file in (trained / "results" / "small").glob("*.png")}
+    kept = {"loss.png", "samples_0001.png", "reconstructions_0001.png", "notes.png"}
+    assert pictures == kept
+
+
 def test_dry_run_keeps_nothing(trained, capsys):
     before = sorted(trained.rglob("*"))
     assert run("--dry-run", "--ckpt_name", "new") == 0

@@ -6,6 +6,7 @@ each of them minimises is the model's own; the rest is here.
 
 import copy
 import dataclasses
+from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def drawn(player: nn.Module, z: torch.Tensor, part: int = 1000) -> torch.Tensor:
         return torch.cat([player.draw(codes.to(device)).cpu() for codes in z.split(part)])
 
 
-class DigitTask:
+class DigitTask(ABC):
     """Training of a player and its discriminator (see utils.loop.Task).
 
     A model's own task gives `learn`: a step of both from one batch. The best epoch is the one whose
@@ -135,9 +136,9 @@ class DigitTask:
             for module, rate in zip((player, discriminator), rates, strict=True)
         )
 
+    @abstractmethod
     def learn(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """A step of both from pictures (B, 1, 28, 28) in [0, 1]; the losses."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.loader)

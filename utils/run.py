@@ -47,7 +47,8 @@ class Run:
 
     def clear(self) -> None:
         """Removes what an earlier run of this name left, and nothing else."""
-        names = ("protocol.md", "loss.png", "tensorboard/events.out.tfevents.*")
+        names = ("protocol.md", "loss.png", "samples_*.png", "reconstructions_*.png")
+        names += ("tensorboard/events.out.tfevents.*",)
         results = [file for name in names for file in self.results.glob(name)]
         for file in [*self.files(), *results]:
             file.unlink()

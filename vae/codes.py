@@ -14,7 +14,7 @@ def encode(model: VAE, images: Images, part: int = 256) -> tuple[torch.Tensor, t
     codes = []
     with evaluating(model) as device:
         for start in range(0, len(images), part):
-            x = unit_range(images.take(slice(start, start + part)).pixels)
+            x = unit_range(images.pixels[start : start + part])
             codes.append(torch.stack(model.encoder(x.to(device))).cpu())
     mu, logvar = torch.cat(codes, dim=1)
     return mu, logvar
@@ -44,7 +44,7 @@ def reconstruction_error(model: VAE, images: Images, likelihood: str) -> tuple[f
     nats = squared = 0.0
     with evaluating(model) as device:
         for start in range(0, len(images), 256):
-            x = unit_range(images.take(slice(start, start + 256)).pixels).to(device)
+            x = unit_range(images.pixels[start : start + 256]).to(device)
             logits = model.decoder(model.encoder(x)[0])
             nats += reconstruction(logits, x, likelihood).sum().item()
             squared += ((torch.sigmoid(logits) - x) ** 2).flatten(1).mean(dim=1).sum().item()

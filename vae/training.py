@@ -152,7 +152,7 @@ class VAETask:
         with evaluating(self.model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # the same noise after every epoch
             for start in range(0, len(self.validation), 256):
-                x = unit_range(self.validation.take(slice(start, start + 256)).pixels)
+                x = unit_range(self.validation.pixels[start : start + 256])
                 x = x.to(self.device, memory_format=torch.channels_last)
                 sums += len(x) * self.objective(x, loss.beta, loss.capacity)[1]
         return self.columns_of("val", sums / len(self.validation)) | {
@@ -163,7 +163,7 @@ class VAETask:
         """samples_NNNN.png and reconstructions_NNNN.png in the run's results."""
         samples = generate(self.model, 32, seed=0)
         picture_rows(samples.unflatten(0, (4, 8)), run.results / f"samples_{row['epoch']:04}.png")
-        pixels = self.validation.take(slice(0, 8)).pixels
+        pixels = self.validation.pixels[:8]
         pair = torch.stack([unit_range(pixels), reconstruct(self.model, pixels)])
         file = run.results / f"reconstructions_{row['epoch']:04}.png"
         picture_rows(pair, file, rows=["original", "decoded"])
