@@ -5,8 +5,11 @@
     python main.py --task latent_analysis                           which latent does what
     python main.py --task rotate --angles -40 -20 0 20 40           turn a face
     python main.py --task reconstruction --data photos/             encode and decode pictures
+    python main.py --dataset mnist --ckpt_name my_digits            train on digits, in exact bits
+    python main.py --task manifold --ckpt_name mnist_2d             the plane of two latents
 
-Without --ckpt_name the tasks take the shipped vae_beta_4. Files go to results/<run>/.
+Without --ckpt_name the tasks take the shipped vae_beta_4. Files go to results/<run>/. The defaults
+below are those of faces; --dataset mnist and --dataset digits have their own, in vae/mnist.json.
 """
 
 import argparse
@@ -15,15 +18,16 @@ from typing import Any
 
 from solver import Solver
 from utils import config as configuration
-from utils import paths
+from utils import mnist
 from utils.config import Options, check_run_options, defaults_of, epoch, run_options
 from utils.errors import Parser, UserError, command, number
+from utils.image_data import Images, coarse
 from utils.image_files import load_picture
 from utils.paths import shown
 from vae.data import validation_images
 from vae.training import CONFIG
 
-TASKS = ("train", "random_generation", "latent_analysis", "rotate", "reconstruction")
+TASKS = ("train", "random_generation", "latent_analysis", "rotate", "reconstruction", "manifold")
 SHIPPED = "vae_beta_4"
 # What a task takes of the settings; all others belong to the training of its checkpoint.
 FOR_TASKS = {("data", "dataset"), ("data", "data"), ("data", "held_out")}
@@ -32,7 +36,11 @@ FOR_TASKS |= {("training", "seed"), ("training", "device")}
 
 def read(argv: list[str] | None) -> tuple[argparse.Namespace, Any, dict]:
     """The command line -> the options, the settings to train with, the keys overridden."""
-    file = paths.ROOT / "vae" / "faces.json"
+    first = Parser(add_help=False)
+    first.add_argument("--dataset")
+    dataset = first.parse_known_args(argv)[0].dataset
+    settings = "mnist.json" if dataset in mnist.DATASETS else "faces.json"
+    file = Path(__file__).with_name("vae") / settings
     defaults = defaults_of(file, CONFIG)
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=TASKS, default="train", help="default: train")
@@ -96,15 +104,23 @@ def main(argv: list[str] | None = None) -> None:
     if args.task == "random_generation":
         solver.generate_from_latent(args.num_samples, seed, *beside)
         return
+    if args.task == "manifold":
+        solver.manifold()
+        return
     data = configuration.override(
         solver.config, {place: value for place, value in overrides.items() if place[0] == "data"}
     ).data
-    images = validation_images(data)
+    images = validation_images(data, solver.model.shape)
+    if images.shape != solver.model.shape:
+        raise UserError(
+            f"{names[0]} takes pictures of {solver.model.shape}, {images.source} has {images.shape}"
+        )
     if args.task == "reconstruction":
         solver.reconstruct(images, args.num_samples)
         return
     if args.image is not None:
-        face = load_picture(args.image)
+        picture = Images(load_picture(args.image, solver.model.shape)[None], str(args.image))
+        face = coarse(picture, data.bits).pixels[0]
     elif args.index < len(images):
         face = images.pixels[args.index]
     else:

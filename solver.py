@@ -1,7 +1,7 @@
 """The variational autoencoders' tasks, one verb each: what `main.py --task ...` calls.
 
     solver = Solver.load("vae_beta_4")
-    images = validation_images(solver.config.data)
+    images = validation_images(solver.config.data, solver.model.shape)
     solver.latent_analysis(images, images.pixels[0])
 
 A verb says which files it writes; the mathematics and the figures are in vae/ and utils/.
@@ -19,6 +19,7 @@ import torch
 from utils import config as configuration
 from utils import paths
 from utils.checkpoint import write_whole
+from utils.errors import UserError
 from utils.image_data import Images, unit_range
 from utils.loop import fit
 from utils.paths import shown
@@ -26,11 +27,28 @@ from utils.plots import animation, picture_rows
 from utils.run import load_model, opened
 from utils.tables import csv_text
 from vae.analysis import Analysis, analyse, label_of, sweep
-from vae.codes import decode, encode, generate, reconstruct, reconstruction_error
-from vae.data import training_images, validation_images
+from vae.codes import (
+    decode,
+    encode,
+    gallery,
+    generate,
+    manifold_codes,
+    reconstruct,
+    reconstruction_error,
+)
+from vae.data import shape_of, training_images, validation_images
 from vae.networks import VAE
 from vae.rotation import learn_rotation
-from vae.training import CONFIG, VAETask, built, describe, report, tiny
+from vae.training import (
+    CONFIG,
+    VAETask,
+    built,
+    describe,
+    likelihood_line,
+    report,
+    tiny,
+    untrained,
+)
 
 SWEEP = torch.linspace(-3, 3, 9)
 
@@ -51,7 +69,7 @@ class Solver:
             name,
             epoch,
             CONFIG,
-            lambda config, content: built(content.get("shape"), config.model),
+            lambda config, content: built(content.get("shape"), config),
             device,
         )
         changes = {("model", "name"): name, ("training", "device"): device}
@@ -63,12 +81,17 @@ class Solver:
         with opened("vae", config, args, overrides) as (run, config, resume):
             if run.dry:
                 config = tiny(config)
-            training, validation = training_images(config.data), validation_images(config.data)
+            shape = shape_of(config)
+            training = training_images(config.data, shape)
+            validation = validation_images(config.data, shape)
+            if run.dry:
+                training, validation = training.take(slice(16)), validation.take(slice(8))
             torch.manual_seed(config.training.seed)
-            task = VAETask(built(training.shape, config.model), training, validation, config)
+            task = VAETask(built(training.shape, config), training, validation, config)
+            describe(task, run)
             if resume is None:
                 run.clear()
-            describe(task, run)
+                untrained(task, run)
             history = fit(
                 task,
                 run,
@@ -81,14 +104,31 @@ class Solver:
 
     def generate_from_latent(self, count: int, seed: int, *beside: "Solver") -> None:
         """random_generation.png: decoded z ~ N(0, I); several models get the same z, a row each."""
+        file = self.results / "random_generation.png"
+        if not beside:
+            pictures, columns = gallery(self.model, count, seed)
+            self.wrote(picture_rows(pictures, file, columns=columns))
+            return
         solvers = (self, *beside)
-        if beside:
-            pictures = torch.stack([generate(solver.model, count, seed) for solver in solvers])
-        else:
-            columns = max(n for n in range(1, 9) if count % n == 0)
-            pictures = generate(self.model, count, seed).unflatten(0, (-1, columns))
-        labels = [solver.config.model.name for solver in solvers] if beside else []
-        self.wrote(picture_rows(pictures, self.results / "random_generation.png", rows=labels))
+        labels = [solver.config.model.name for solver in solvers]
+        shapes = {solver.model.shape for solver in solvers}
+        if len(shapes) > 1:
+            raise UserError(f"{', '.join(labels)} draw pictures of different sizes: one at a time")
+        pictures = torch.stack([generate(solver.model, count, seed) for solver in solvers])
+        self.wrote(picture_rows(pictures, file, rows=labels))
+
+    def manifold(self, side: int = 20) -> None:
+        """manifold.png: the mean picture of every code on a grid over the two latents' prior."""
+        if self.model.z_dim != 2:
+            raise UserError(
+                f"manifold draws a plane: {self.config.model.name} has {self.model.z_dim} "
+                "latents, not 2 (train one with --z_dim 2)"
+            )
+        z = manifold_codes(side)
+        pictures = decode(self.model, z.flatten(0, 1)).unflatten(0, (side, side))
+        rows, columns = ([f"{value:.2f}" for value in axis] for axis in (z[:, 0, 1], z[0, :, 0]))
+        file = self.results / "manifold.png"
+        self.wrote(picture_rows(pictures, file, rows=rows, columns=columns))
 
     def latent_analysis(self, images: Images, face: np.ndarray) -> Analysis:
         """latent_analysis.png, .gif, .csv and .json: what each latent does, sweeping -3 to 3.
@@ -146,6 +186,8 @@ class Solver:
             f"{len(images):,} pictures: reconstruction {nats:.1f} nats each, "
             f"root mean squared error {squared**0.5:.4f} of the range 0 to 1"
         )
+        if self.config.loss.likelihood == "categorical":
+            print(likelihood_line(self.model, images, draws=10))
         pixels = images.pixels[:count]
         pairs = torch.stack([unit_range(pixels), reconstruct(self.model, pixels)])
         file = self.results / "reconstruction.png"

@@ -47,7 +47,7 @@ def test_every_key_is_read_somewhere():
 @pytest.fixture
 def vae():
     torch.manual_seed(0)
-    return VAE((3, 64, 64), ModelConfig("m", 5))
+    return VAE((3, 64, 64), ModelConfig("m", "higgins", 5))
 
 
 def codes(count=7, z_dim=5, seed=0):
@@ -79,7 +79,7 @@ def test_the_model_gives_logits_and_a_posterior(vae):
     assert z.shape == mu.shape == logvar.shape == (4, 5)
     assert logits.min() < 0, "logits are not squeezed into [0, 1]; the sigmoid comes outside"
     with pytest.raises(ValueError, match="32 x 32, not 64 x 64"):
-        VAE((3, 32, 32), ModelConfig("m", 5))
+        VAE((3, 32, 32), ModelConfig("m", "higgins", 5))
 
 
 def test_pictures_are_in_their_range_and_do_not_depend_on_the_batch(vae):
@@ -187,8 +187,8 @@ def test_schedules_as_tables():
 
 
 def test_bits_per_dimension():
-    assert bits_per_dim(784 * math.log(16), 784) == pytest.approx(4)
-    assert bits_per_dim(784 * math.log(2), 784) == pytest.approx(1)
+    assert bits_per_dim(784 * math.log(16), (1, 28, 28)) == pytest.approx(4)
+    assert bits_per_dim(784 * math.log(2), (28, 28)) == pytest.approx(1)
 
 
 def cloud_with_a_yaw(count=4000):

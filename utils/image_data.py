@@ -26,17 +26,21 @@ class Rows:
     """Some rows of a large array, as if they were an array: read only when they are indexed.
 
     rows[index] is store[index_of_rows[index]]; so half of a memory map costs 8 bytes a picture.
+    Where there is a `table` of 256 values, every byte is looked up in it.
     """
 
-    def __init__(self, store: "np.ndarray | Rows", index: np.ndarray) -> None:
-        self.store, self.index = store, index
+    def __init__(
+        self, store: "np.ndarray | Rows", index: np.ndarray, table: np.ndarray | None = None
+    ) -> None:
+        self.store, self.index, self.table = store, index, table
         self.dtype, self.shape = store.dtype, (len(index), *store.shape[1:])
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, rows: np.ndarray | slice | int) -> np.ndarray:
-        return self.store[self.index[rows]]
+        found = self.store[self.index[rows]]
+        return found if self.table is None else self.table[found]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
@@ -93,6 +97,21 @@ def unit_range(pixels: np.ndarray) -> torch.Tensor:
     """uint8 (B, C, H, W) in 0 ... 255 -> float32 (B, C, H, W) in [0, 1]."""
     # A copy, since a view may be read-only (a memory map) or in another order (channels last).
     return torch.from_numpy(np.array(pixels, order="C")).float().div_(255)
+
+
+def coarse(images: Images, bits: int) -> Images:
+    """The same pictures in 2**bits levels: the upper bits of every byte, spread over 0 ... 255.
+
+    Level l of L is the byte nearest to 255 l / (L - 1), so `unit_range` gives l / (L - 1) but for
+    its rounding. With 8 bits nothing changes.
+    """
+    if bits == 8:
+        return images
+    levels = np.arange(256) >> (8 - bits)
+    table = (levels * 255 / (2**bits - 1)).round().astype(np.uint8)
+    if isinstance(images.pixels, Rows | np.memmap):  # too large to be copied
+        return replace(images, pixels=Rows(images.pixels, np.arange(len(images)), table))
+    return replace(images, pixels=table[images.pixels])
 
 
 def split(images: Images, share: float, seed: int) -> tuple[Images, Images]:

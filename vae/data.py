@@ -1,4 +1,4 @@
-"""The pictures that a configuration names: rendered faces, or a file or folder of one's own."""
+"""The pictures that a configuration names: rendered faces, digits, or a folder of one's own."""
 
 from pathlib import Path
 from typing import Any
@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from utils.image_data import Images, split
+from utils import mnist
+from utils.image_data import Images, coarse, split
 from utils.image_files import load_images
 from vae.faces import FACTORS, NAMES, column, render, sample_factors
+from vae.networks import SIDES
 
 TRAINING_SEED, VALIDATION_SEED = 1, 2  # of the rendered faces: a fixed data set, whatever --seed
-VALIDATION_SHARE = 0.1  # of one's own pictures
+VALIDATION_SHARE = 0.1  # of other pictures
 
 
 def rendered(count: int, seed: int, part: int = 1000) -> Images:
@@ -26,21 +28,50 @@ def rendered(count: int, seed: int, part: int = 1000) -> Images:
     return Images(pixels, "rendered faces", factors.numpy())
 
 
-DATASETS = {"faces": rendered}  # by --dataset: (how many, seed) -> pictures
+DATASETS = ("faces", *mnist.DATASETS)
 
 
-def training_images(data: Any) -> Images:
-    """The pictures that are learned from. UserError where --data is not there or unreadable."""
-    if data.data is None:
-        return DATASETS[data.dataset](data.images, TRAINING_SEED)
-    return split(load_images(Path(data.data)), VALIDATION_SHARE, seed=0)[0]
+def shape_of(config: Any) -> tuple[int, int, int]:
+    """(C, H, W) of the pictures that a configuration trains on: grey digits, else colour."""
+    side = SIDES[config.model.network]
+    return (3 if config.data.dataset == "faces" else 1, side, side)
 
 
-def validation_images(data: Any) -> Images:
+def training_images(data: Any, shape: tuple[int, int, int]) -> Images:
+    """The pictures that are learned from, in 2**bits levels. One's own are fitted to the shape.
+
+    UserError where --data, or MNIST, is not there or unreadable.
+    """
+    if data.data is None and data.dataset == "faces":
+        images = rendered(data.images, TRAINING_SEED)
+    else:
+        images = _parts(data, shape)[0]
+    return coarse(images, data.bits)
+
+
+def validation_images(data: Any, shape: tuple[int, int, int]) -> Images:
     """The pictures that are kept apart: others than the training pictures, always the same ones."""
-    if data.data is None:
-        return DATASETS[data.dataset](data.held_out, VALIDATION_SEED)
-    return split(load_images(Path(data.data)), VALIDATION_SHARE, seed=0)[1]
+    if data.data is None and data.dataset == "faces":
+        images = rendered(data.held_out, VALIDATION_SEED)
+    else:
+        images = _parts(data, shape)[1]
+    return coarse(images, data.bits)
+
+
+def unseen_images(data: Any) -> Images | None:
+    """Pictures looked at only once all is decided, where the data set has some; else None."""
+    if data.data is None and data.dataset in mnist.DATASETS:
+        return coarse(mnist.digits(data.dataset)[1], data.bits)
+    return None
+
+
+def _parts(data: Any, shape: tuple[int, int, int]) -> tuple[Images, Images]:
+    """Training and validation pictures that exist as such."""
+    if data.data is not None:
+        channels, side, _ = shape
+        return split(load_images(Path(data.data), side, channels), VALIDATION_SHARE, seed=0)
+    training, validation = split(mnist.digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
+    return training.take(slice(data.images)), validation.take(slice(data.held_out))
 
 
 def has_factors(images: Images) -> bool:

@@ -15,13 +15,15 @@ import math
 import torch
 from torch.nn import functional
 
-LIKELIHOODS = ("bernoulli", "gaussian")
+LIKELIHOODS = ("bernoulli", "gaussian", "categorical")
 OBJECTIVES = ("beta_vae", "beta_tcvae")
 
 
 def reconstruction(logits: torch.Tensor, x: torch.Tensor, likelihood: str) -> torch.Tensor:
     """-log p(x|z) of every picture: logits and x (B, C, H, W), x in [0, 1] -> nats (B,).
 
+    categorical: exact, for pictures of L levels 0, 1 / (L - 1), ..., 1: logits (B, C, H, W, L), and
+    -log of the softmax at the pixel's own level. Equal logits give log L for each pixel.
     bernoulli: a pixel is the probability of white, -x log p - (1 - x) log(1 - p). It is least at
     p = x, where it is not zero unless the pixel is black or white.
     gaussian: sigma 1 about p = sigmoid(logits), half the squared error, without the constant.
@@ -30,6 +32,11 @@ def reconstruction(logits: torch.Tensor, x: torch.Tensor, likelihood: str) -> to
         nats = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
     elif likelihood == "gaussian":
         nats = 0.5 * (torch.sigmoid(logits) - x) ** 2
+    elif likelihood == "categorical":
+        levels = (x * (logits.shape[-1] - 1)).round().long()  # (B, C, H, W)
+        nats = functional.cross_entropy(
+            logits.flatten(0, -2), levels.flatten(), reduction="none"
+        ).view_as(levels)
     else:
         raise ValueError(f"likelihood is {likelihood!r}, not one of {', '.join(LIKELIHOODS)}")
     return nats.flatten(1).sum(dim=1)
@@ -90,6 +97,27 @@ def capacity_at(capacity: float, step: int, steps: int) -> float:
     return capacity * min(1.0, step / steps) if steps else capacity
 
 
-def bits_per_dim(nats: float, dimensions: int) -> float:
-    """Nats of a whole picture -> bits for each of its `dimensions` (pixels times channels)."""
-    return nats / (dimensions * math.log(2))
+def log_importance_weights(
+    logits: torch.Tensor, x: torch.Tensor, likelihood: str, *posterior: torch.Tensor
+) -> torch.Tensor:
+    """log p(x|z) + log p(z) - log q(z|x) of every picture, nats (B,). `posterior`: z, mu, logvar.
+
+    Its mean over z ~ q(z|x) is the evidence lower bound; that of its exponential is p(x) (Burda et
+    al. 2016, "Importance weighted autoencoders").
+    """
+    z, mu, logvar = posterior
+    prior = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(dim=1)  # (B,)
+    return prior - log_normal(z, mu, logvar).sum(dim=1) - reconstruction(logits, x, likelihood)
+
+
+def importance_weighted_bound(log_weights: torch.Tensor) -> torch.Tensor:
+    """log 1/K sum_k exp(w_k), w (K, B) -> (B,) (Burda et al. 2016, equation 8).
+
+    A lower bound on log p(x), the evidence lower bound at K = 1, and never looser with more.
+    """
+    return torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
+
+
+def bits_per_dim(nats: float, shape: tuple[int, ...]) -> float:
+    """Nats of a whole picture (C, H, W) -> bits for each of its C H W values."""
+    return nats / (math.prod(shape) * math.log(2))

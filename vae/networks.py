@@ -2,7 +2,8 @@
 
 Kingma & Welling 2014, "Auto-encoding variational Bayes": an encoder, the posterior
 q(z|x) = N(mu, diag(exp(logvar))), and a decoder p(x|z), trained together. The convolutions for
-64 x 64 pictures are those of Higgins et al. 2017, "beta-VAE", for CelebA.
+64 x 64 pictures are those of Higgins et al. 2017, "beta-VAE", for CelebA; those for 28 x 28 are in
+vae/digit_networks.py.
 
 Run: python main.py
 """
@@ -13,6 +14,15 @@ import torch
 from torch import nn
 
 from utils.config import key
+from vae.digit_networks import (
+    Block,
+    DigitDecoder,
+    DigitEncoder,
+    ResidualDecoder,
+    ResidualEncoder,
+)
+
+SIDES = {"higgins": 64, "digits": 28, "residual": 28}  # pixels of the pictures a network takes
 
 
 @dataclass(frozen=True)
@@ -20,6 +30,10 @@ class ModelConfig:
     """The "model" section of a variational autoencoder's configuration."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
+    network: str = key(
+        "higgins: for pictures of 64 x 64; digits and, deeper, residual: of 28 x 28",
+        choices=tuple(SIDES),
+    )
     z_dim: int = key("Z, latent neurons", low=1)
 
 
@@ -74,31 +88,61 @@ class Decoder(nn.Module):
         return self.layers(z)
 
 
-class VAE(nn.Module):
-    """Encoder, a random draw from its posterior, decoder. Built for pictures (C, 64, 64).
+NETWORKS = {
+    "higgins": (Encoder, Decoder),
+    "digits": (DigitEncoder, DigitDecoder),
+    "residual": (ResidualEncoder, ResidualDecoder),
+}
 
-    ValueError for pictures of another size.
+
+class VAE(nn.Module):
+    """Encoder, a random draw from its posterior, decoder. Built for pictures (C, H, W).
+
+    Without `levels` the decoder gives one logit for each value of a picture. With it, L logits:
+    those of a categorical distribution over L levels, all equal before training.
+    ValueError for pictures of another size than the network's.
     """
 
-    def __init__(self, shape: tuple[int, int, int], config: ModelConfig) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], config: ModelConfig, levels: int | None = None
+    ) -> None:
         super().__init__()
         channels, *size = shape
-        if size != [64, 64]:
-            raise ValueError(f"pictures are {size[0]} x {size[1]}, not 64 x 64")
+        side = SIDES[config.network]
+        if size != [side, side]:
+            fitting = [name for name, pixels in SIDES.items() if size == [pixels, pixels]]
+            raise ValueError(
+                f"pictures are {size[0]} x {size[1]}, not {side} x {side} as the network "
+                f"{config.network} takes them"
+                + (f": take {' or '.join(fitting)}" if fitting else "")
+            )
         self.shape = tuple(shape)
         self.z_dim = config.z_dim
-        self.encoder = Encoder(channels, config.z_dim)
-        self.decoder = Decoder(channels, config.z_dim)
+        self.levels = levels
+        encoder, decoder = NETWORKS[config.network]
+        self.encoder = encoder(channels, config.z_dim)
+        self.decoder = decoder(channels * (levels or 1), config.z_dim)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
+        for block in (module for module in self.modules() if isinstance(module, Block)):
+            nn.init.zeros_(block.layers[-1].weight)
+        if levels:
+            nn.init.zeros_(self.decoder.layers[-1].weight)
+
+    def logits(self, z: torch.Tensor) -> torch.Tensor:
+        """Latents (B, Z) -> logits of the pictures (B, C, H, W), or of their levels, L last."""
+        logits = self.decoder(z)  # (B, C, H, W) or (B, C L, H, W)
+        if self.levels is None:
+            return logits
+        return logits.unflatten(1, (-1, self.levels)).movedim(2, -1)  # (B, C, H, W, L)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Pictures (B, C, H, W) in [0, 1] -> logits like x, then z, mu and logvar (B, Z)."""
+        """Pictures (B, C, H, W) in [0, 1] -> logits, then z, mu and logvar (B, Z)."""
         mu, logvar = self.encoder(x)
         z = draw(mu, logvar)
-        return self.decoder(z), z, mu, logvar
+        return self.logits(z), z, mu, logvar
 
 
 def draw(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:

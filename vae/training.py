@@ -1,12 +1,14 @@
 """How a variational autoencoder learns: its settings, and the task behind `main.py`."""
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from utils import checkpoint
 from utils import config as configuration
 from utils.config import key
 from utils.device import DEVICES, choose_device, evaluating, random_state, restore_random_state
@@ -15,11 +17,12 @@ from utils.image_data import Batches, Images, unit_range
 from utils.plots import Measure, picture_rows
 from utils.run import Run
 from utils.schedule import warmup_cosine
-from vae.codes import generate, reconstruct
-from vae.data import DATASETS
+from vae.codes import bounds, gallery, reconstruct
+from vae.data import DATASETS, unseen_images
 from vae.losses import (
     LIKELIHOODS,
     OBJECTIVES,
+    bits_per_dim,
     capacity_at,
     decomposed_kl,
     kl_per_dim,
@@ -35,10 +38,11 @@ ACTIVE_NATS = 0.01  # a latent with less KL than this tells the decoder nothing
 class DataConfig:
     """Which pictures: a data set by name, or a file or folder of one's own."""
 
-    dataset: str = key("pictures with a name", choices=tuple(DATASETS))
+    dataset: str = key("pictures with a name", choices=DATASETS)
     data: str | None = key("a folder of pictures, or an .npz; null: the data set")
-    images: int = key("rendered faces to train on", low=1)
-    held_out: int = key("rendered faces kept for validation", low=1)
+    bits: int = key("of a pixel's value, which has 2**bits levels", low=1, high=8)
+    images: int = key("faces to render and train on; of other data sets, at most", low=1)
+    held_out: int = key("the same, kept for validation", low=1)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class LossConfig:
     """What is minimised (vae/losses.py)."""
 
     objective: str = key("beta_tcvae weighs the total correlation only", choices=OBJECTIVES)
-    likelihood: str = key("of a pixel", choices=LIKELIHOODS)
+    likelihood: str = key("of a pixel; categorical is exact", choices=LIKELIHOODS)
     beta: float = key("weight of the KL", low=0)
     beta_warmup: int = key("steps in which beta climbs from 0", low=0)
     capacity: float | None = key("C, weigh |KL - C| in place of the KL, in nats; null: off", low=0)
@@ -76,6 +80,8 @@ class VAETask:
 
     `nats` in history.csv is the objective with its final weights, for one picture; reconstruction,
     KL and the KL of every latent stand beside it. A latent counts as active from 0.01 nats on.
+    Where the likelihood is exact, `bpd` is the negative evidence lower bound, whatever beta is, in
+    bits per dimension.
     """
 
     unit = "image"
@@ -89,12 +95,17 @@ class VAETask:
         self.config = config
         self.validation = validation
         self.title = f"{config.model.name}: beta {config.loss.beta:g} on {training.source}"
+        self.exact = config.loss.likelihood == "categorical"
         self.measure = Measure("nats per picture")
+        if self.exact and config.loss.beta == 1:  # with another beta the loss is no code length
+            dimensions = math.prod(model.shape)
+            self.measure = Measure("nats per picture", "bits per dimension", dimensions)
         self.loader = Batches(training, config.training.batch_size, config.training.seed)
         self.units_per_step = config.training.batch_size
         self.device = choose_device(config.training.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
+        rate = config.training.learning_rate
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -145,6 +156,9 @@ class VAETask:
         columns = {f"{split}_nats": total, f"{split}_reconstruction_nats": picture_nats}
         columns |= {f"{split}_kl_nats": sum(kl)}
         columns |= {f"{split}_active": sum(nats > ACTIVE_NATS for nats in kl)}
+        if self.exact:
+            bpd = bits_per_dim(picture_nats + sum(kl), self.model.shape)
+            columns |= {f"{split}_bpd": bpd}
         return columns | {f"{split}_kl_{j:02}_nats": nats for j, nats in enumerate(kl)}
 
     def validate(self) -> dict[str, float]:
@@ -161,8 +175,8 @@ class VAETask:
 
     def milestone(self, row: dict[str, Any], run: Run) -> None:
         """samples_NNNN.png and reconstructions_NNNN.png in the run's results."""
-        samples = generate(self.model, 32, seed=0)
-        picture_rows(samples.unflatten(0, (4, 8)), run.results / f"samples_{row['epoch']:04}.png")
+        samples, columns = gallery(self.model, 32, seed=0)
+        picture_rows(samples, run.results / f"samples_{row['epoch']:04}.png", columns=columns)
         pixels = self.validation.pixels[:8]
         pair = torch.stack([unit_range(pixels), reconstruct(self.model, pixels)])
         file = run.results / f"reconstructions_{row['epoch']:04}.png"
@@ -185,10 +199,11 @@ class VAETask:
         restore_random_state(state["random"], self.device)
 
 
-def built(shape: Any, config: ModelConfig) -> VAE:
+def built(shape: Any, config: Any) -> VAE:
     """The network for pictures of a shape (C, H, W). UserError where there is none."""
+    levels = 2**config.data.bits if config.loss.likelihood == "categorical" else None
     try:
-        return VAE(tuple(shape), config)
+        return VAE(tuple(shape), config.model, levels)
     except (ValueError, TypeError) as problem:
         raise UserError(str(problem)) from None
 
@@ -211,6 +226,13 @@ def describe(task: VAETask, run: Run) -> None:
     )
 
 
+def untrained(task: VAETask, run: Run) -> None:
+    """samples_0000.png and reconstructions_0000.png: where training starts from, also in bits."""
+    task.milestone({"epoch": 0}, run)
+    if task.exact:
+        print(f"before training: {task.validate()['val_bpd']:.3f} bits per dimension")
+
+
 def report(task: VAETask, run: Run, history: list[dict[str, Any]]) -> None:
     """The last lines of a training."""
     best = min(history, key=lambda row: row["val_nats"])
@@ -221,5 +243,20 @@ def report(task: VAETask, run: Run, history: list[dict[str, Any]]) -> None:
     )
     if best["val_active"] == 0:
         print("note: no latent is active, all pictures are decoded alike: lower beta or warm it up")
+    if task.exact:
+        content = checkpoint.load(run.checkpoints / "best.pt", "vae")
+        checkpoint.rebuild(task.model, content, run.checkpoints / "best.pt")
+        images = unseen_images(task.config.data) or task.validation
+        print(likelihood_line(task.model, images, draws=100))
     files = "loss.png, samples, reconstructions, tensorboard/"
     print(f"wrote {run.place} ({files})")
+
+
+def likelihood_line(model: VAE, images: Images, draws: int) -> str:
+    """Bits per dimension of pictures by two bounds (vae/codes.py); the likelihood is exact."""
+    nats = bounds(model, images, "categorical", draws)
+    elbo, weighted = (bits_per_dim(value, model.shape) for value in nats)
+    return (
+        f"{images.source}, {len(images):,} pictures: {elbo:.4f} bits per dimension by the evidence "
+        f"lower bound, {weighted:.4f} with {draws} weighted draws"
+    )
