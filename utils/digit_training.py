@@ -132,7 +132,7 @@ class DigitTask(ABC):
         betas = (config.training.beta1, 0.999)
         rates = (config.training.learning_rate, config.training.discriminator_rate)
         self.player_optimizer, self.discriminator_optimizer = (
-            torch.optim.Adam(module.parameters(), lr=rate, betas=betas)
+            torch.optim.Adam(module.parameters(), lr=rate, betas=betas, fused=True)
             for module, rate in zip((player, discriminator), rates, strict=True)
         )
 
