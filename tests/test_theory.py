@@ -12,7 +12,7 @@ import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from tests.conftest import REPOSITORY
-from vae.losses import kl_per_dim
+from vae.losses import importance_weighted_bound, kl_per_dim, log_normal
 from vae.networks import draw
 
 NOISE = 0.3
@@ -105,6 +105,21 @@ def test_the_bound_rises_in_two_ways():
     # listens to them less is better.
     model.W = 0.5 * model.W
     assert start < model.bound(mu, logvar).item() < model.evidence
+
+
+def test_importance_weights_close_the_gap():
+    model = Linear(3)
+    torch.manual_seed(0)
+    mu, logvar = model.posterior.mean, torch.full((3,), -2.0).double()
+    zero, gaps = torch.zeros(3).double(), []
+    for draws in (1, 10, 1000):
+        z = draw(mu.expand(draws, 500, 3), logvar.expand(draws, 500, 3))
+        prior, q = log_normal(z, zero, zero).sum(-1), log_normal(z, mu, logvar).sum(-1)
+        bounds = importance_weighted_bound(model.log_likelihood(z) + prior - q)  # (500,)
+        gaps.append(model.evidence - bounds.mean().item())
+    assert gaps[0] == pytest.approx(model.evidence - model.bound(mu, logvar).item(), rel=0.1)
+    assert gaps[0] > 2 * gaps[1] > 4 * gaps[2]
+    assert abs(gaps[2]) < 0.1
 
 
 def test_reparametrised_gradients_are_right_and_calm():
