@@ -8,22 +8,22 @@ import torch
 from torch import nn
 
 
+def normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    """A convolution, batch normalisation, GELU: learns faster than a convolution and ReLU."""
+    return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.GELU()]
+
+
 class DigitEncoder(nn.Module):
     """Pictures (B, C, 28, 28) in [0, 1] -> mu and logvar (B, Z) of the posterior q(z|x)."""
 
     def __init__(self, channels: int, z_dim: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, 32, kernel_size=3, stride=2, padding=1),  # (B, 32, 14, 14)
-            nn.ReLU(),
-            nn.Conv2d(32, 32, kernel_size=3, padding=1),  # (B, 32, 14, 14)
-            nn.ReLU(),
-            nn.Conv2d(32, 64, kernel_size=3, stride=2, padding=1),  # (B, 64, 7, 7)
-            nn.ReLU(),
-            nn.Conv2d(64, 64, kernel_size=3, padding=1),  # (B, 64, 7, 7)
-            nn.ReLU(),
-            nn.Conv2d(64, 64, kernel_size=3, stride=2, padding=1),  # (B, 64, 4, 4)
-            nn.ReLU(),
+            *normed(nn.Conv2d(channels, 32, 3, stride=2, padding=1)),  # (B, 32, 14, 14)
+            *normed(nn.Conv2d(32, 32, 3, padding=1)),  # (B, 32, 14, 14)
+            *normed(nn.Conv2d(32, 64, 3, stride=2, padding=1)),  # (B, 64, 7, 7)
+            *normed(nn.Conv2d(64, 64, 3, padding=1)),  # (B, 64, 7, 7)
+            *normed(nn.Conv2d(64, 64, 3, stride=2, padding=1)),  # (B, 64, 4, 4)
             nn.Flatten(),  # (B, 1024)
             nn.Linear(1024, 2 * z_dim),  # (B, 2 Z)
         )
@@ -39,18 +39,13 @@ class DigitDecoder(nn.Module):
     def __init__(self, channels: int, z_dim: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(z_dim, 1024),  # (B, 1024)
-            nn.ReLU(),
+            *(nn.Linear(z_dim, 1024), nn.GELU()),  # (B, 1024)
             nn.Unflatten(1, (64, 4, 4)),  # (B, 64, 4, 4)
-            nn.ConvTranspose2d(64, 64, kernel_size=3, stride=2, padding=1),  # (B, 64, 7, 7)
-            nn.ReLU(),
-            nn.Conv2d(64, 64, kernel_size=3, padding=1),  # (B, 64, 7, 7)
-            nn.ReLU(),
-            nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 14, 14)
-            nn.ReLU(),
-            nn.Conv2d(32, 32, kernel_size=3, padding=1),  # (B, 32, 14, 14)
-            nn.ReLU(),
-            nn.ConvTranspose2d(32, channels, kernel_size=4, stride=2, padding=1),  # (B, C, 28, 28)
+            *normed(nn.ConvTranspose2d(64, 64, 3, stride=2, padding=1)),  # (B, 64, 7, 7)
+            *normed(nn.Conv2d(64, 64, 3, padding=1)),  # (B, 64, 7, 7)
+            *normed(nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1)),  # (B, 32, 14, 14)
+            *normed(nn.Conv2d(32, 32, 3, padding=1)),  # (B, 32, 14, 14)
+            nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1),  # (B, C, 28, 28)
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
