@@ -57,7 +57,7 @@ def loss_curves(
     if measure.bits:
         right = axes.secondary_yaxis("right", functions=(measure.in_bits, measure.in_nats))
         right.set_ylabel(measure.bits)
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False)  # where it hides least
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 
