@@ -1,10 +1,7 @@
-"""What the commands of models/gan and models/aae write, how they resume, what they refuse."""
+"""What the commands of models/gan and models/aae write, what they draw, what they refuse."""
 
-import os
 import re
-import shlex
 import shutil
-import signal
 import urllib.request
 import zlib
 from urllib.error import URLError
@@ -19,10 +16,10 @@ import models.gan.test
 import models.gan.train
 from models.gan.modules import Generator, ModelConfig
 from tests.conftest import REPOSITORY
-from tests.test_commands import assert_same, rows
+from tests.test_commands import rows
 from tests.test_main import picture
 from utils import checkpoint, config, digit_testing, paths
-from utils.digit_training import DigitTask, drawn
+from utils.digit_training import drawn
 
 TRAIN = {"gan": models.gan.train.main, "aae": models.aae.train.main}
 TEST = {"gan": models.gan.test.main, "aae": models.aae.test.main}
@@ -153,31 +150,6 @@ def test_aae_reconstructs_draws_and_shows_its_codes(trained, capsys):
 
 
 @every_kind
-def test_resume_is_exact(kind, trained, monkeypatch):
-    """Three epochs at once, 1 + 2, and stopped in the middle of an epoch: bit for bit the same."""
-    whole = trained / "checkpoints" / f"small_{kind}"
-    step = DigitTask.step
-    for name, stop in (("between", 10), ("within", 14)):
-
-        def interrupted(self, batch, number, stop=stop):
-            if number == stop:
-                os.kill(os.getpid(), signal.SIGINT)
-            return step(self, batch, number)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(DigitTask, "step", interrupted)
-            assert TRAIN[kind](small(kind, "--ckpt_name", name)) == 130
-        torch.manual_seed(99)
-        assert TRAIN[kind](small(kind, "--ckpt_name", name, "--resume")) == 0
-        run = trained / "checkpoints" / name
-        assert rows(whole) == rows(run)
-        for file in ("last.pt", "best.pt", "epoch_0002.pt"):
-            a, b = checkpoint.load(whole / file, kind), checkpoint.load(run / file, kind)
-            a["config"]["model"]["name"] = name
-            assert_same(a, b, file)
-
-
-@every_kind
 def test_dry_run_keeps_nothing(kind, trained, capsys):
     before = sorted(trained.rglob("*"))
     assert TRAIN[kind](["--dry-run", "--data.dataset", "digits"]) == 0
@@ -202,64 +174,12 @@ def test_shipped_config_is_sound_and_all_of_it_is_read(kind, capsys):
             assert f"--{section}.{name} " in help_text
 
 
-GAN, AAE = TRAIN["gan"], TRAIN["aae"]
-DIGITS = "--data.dataset digits"
-MISTAKES = {
-    "lambda above 1": (AAE, "--training.lambda_ 1.5", "'1.5', not a number >= 0 <= 1"),
-    "lambda below 0": (AAE, "--training.lambda_ -0.1", "'-0.1', not a number >= 0 <= 1"),
-    "lambda is no number": (AAE, "--training.lambda_ nan", "--training.lambda_ is 'nan'"),
-    "the GAN has no lambda": (GAN, "--training.lambda_ 0.5", "unrecognized"),
-    "data set": (GAN, "--data.dataset cifar", "one of mnist, digits"),
-    "z_dim": (GAN, "--model.z_dim 0", "--model.z_dim is '0', not a whole number >= 1"),
-    "batch of one": (GAN, "--training.batch_size 1", "not a whole number >= 2"),
-    "batch too large": (GAN, f"{DIGITS} --training.batch_size 2000", "fewer than a batch of 2000"),
-    "average": (AAE, "--training.average 1", "not a number >= 0 < 1"),
-    "exists": (GAN, f"{DIGITS} --ckpt_name small_gan", "--overwrite starts it anew"),
-    "nothing to resume": (GAN, "--resume", "nothing to resume"),
-    "resume another kind": (AAE, "--resume --ckpt_name small_gan", "of gan, not of aae"),
-    "resume another size": (
-        GAN, f"{DIGITS} --resume --ckpt_name small_gan --model.z_dim 9",
-        "z_dim was 2 and cannot change"
-    ),
-    "run leaves": (GAN, "--ckpt_name ../x", "cannot be a folder's name"),
-    "device": (GAN, f"{DIGITS} --training.device mps", "no mps device"),
-    "no MNIST": (GAN, "", "into data/raw/MNIST/raw/, or choose the dataset digits"),
-    "no such run": (TEST["gan"], "", "no run 'gan'; there is: cut, small_aae, small_gan, weights"),
-    "no such run of the AAE": (TEST["aae"], "--ckpt_name none", "no run 'none'"),
-    "no such epoch": (TEST["gan"], "--ckpt_name small_gan --epoch 9", "no epoch '9'"),
-    "no epoch at all": (TEST["gan"], "--ckpt_name small_gan --epoch x", "give last, best or a"),
-    "test another kind": (TEST["gan"], "--ckpt_name small_aae", "of aae, not of gan"),
-    "test cut short": (TEST["aae"], "--ckpt_name cut", "cut short or no checkpoint"),
-    "test wrong weights": (TEST["gan"], "--ckpt_name weights", "weights do not fit"),
-    "steps": (TEST["gan"], "--ckpt_name small_gan --steps 1", "1 is not a number >= 2"),
-    "samples": (TEST["aae"], "--ckpt_name small_aae --num_samples 0", "not a number >= 1"),
-    "test device": (TEST["aae"], "--ckpt_name small_aae --device mps", "no mps device"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_and_writes_nothing(mistake, trained, capsys):
-    runs = trained / "checkpoints"
-    whole = checkpoint.load(runs / "small_gan" / "best.pt", "gan")
-    checkpoint.save(runs / "weights" / "best.pt", whole | {"model": {"x": torch.zeros(2)}})
-    (runs / "cut").mkdir()
-    (runs / "cut" / "best.pt").write_bytes((runs / "small_aae" / "best.pt").read_bytes()[:999])
-    before = {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()}
-    command, argv, words = MISTAKES[mistake]
-    assert command(shlex.split(argv)) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert words in err
-    assert {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()} == before
-
-
 def test_damaged_data_and_a_missing_classifier_are_named(trained, capsys):
     (trained / "pretrained" / "classifiers" / "digits.pt").unlink()
-    assert GAN(small("gan")) == 2
+    assert TRAIN["gan"](small("gan")) == 2
     assert "python -m utils.digit_classifier digits trains it" in capsys.readouterr().err
     raw = trained / "data" / "raw" / "MNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / "train-labels-idx1-ubyte.gz").write_bytes(b"not MNIST")
-    assert GAN([]) == 2
+    assert TRAIN["gan"]([]) == 2
     assert "data/raw/MNIST/raw/train-labels-idx1-ubyte.gz is damaged" in capsys.readouterr().err

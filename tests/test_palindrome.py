@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import re
-import signal
 
 import numpy as np
 import pytest
@@ -16,10 +14,9 @@ import models.palindrome.train
 from benchmarks import palindromes as study
 from models.palindrome.data import draw, free_digits, held_out, palindromes, validation_set
 from models.palindrome.modules import Model, ModelConfig
-from models.palindrome.train import PalindromeTask, score, validation_score
+from models.palindrome.train import score, validation_score
 from tests.conftest import REPOSITORY
-from tests.test_commands import assert_same, rows
-from utils import checkpoint
+from tests.test_commands import rows
 
 TRAIN, TEST = models.palindrome.train.main, models.palindrome.test.main
 SMALL = ["--model.hidden_size", "8", "--data.batches", "6", "--training.batch_size", "8"]
@@ -199,29 +196,6 @@ def test_train_and_test_write_what_they_say(repository, capsys):
     assert f"\nvalidation: {100 * right:.2f} % of 2,000 last digits right, {nats:.4f}" in texts[0]
 
 
-def test_resume_is_exact(repository, monkeypatch):
-    """4 epochs at once, stopped between two of them, and within one: bit for bit the same."""
-    assert TRAIN([*SMALL, "--ckpt_name", "whole"]) == 0
-    step = PalindromeTask.step
-    for name, stop in (("between", 12), ("within", 15)):
-
-        def interrupted(self, batch, number, stop=stop):
-            if number == stop:
-                os.kill(os.getpid(), signal.SIGINT)
-            return step(self, batch, number)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(PalindromeTask, "step", interrupted)
-            assert TRAIN([*SMALL, "--ckpt_name", name]) == 130
-        assert TRAIN([*SMALL, "--ckpt_name", name, "--resume"]) == 0
-        whole, run = repository / "checkpoints" / "whole", repository / "checkpoints" / name
-        assert rows(whole) == rows(run)
-        for file in ("last.pt", "best.pt", "epoch_0004.pt"):
-            a, b = (checkpoint.load(folder / file, "palindrome") for folder in (whole, run))
-            a["config"]["model"]["name"] = name
-            assert_same(a, b, file)
-
-
 def test_seed_decides_everything(repository):
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         assert TRAIN([*SMALL, "--ckpt_name", name, "--seed", seed]) == 0
@@ -253,48 +227,3 @@ def test_the_study_prints_a_table(capsys):
     assert {line.count("|") for line in lines} == {7}
     assert lines[2].startswith("| 3 | 0.5 | 1 |")
     assert lines[3].startswith("| 3 | 0 | 1 |")
-
-
-MISTAKES = {
-    "T 1": (TRAIN, "--model.T 1", "--model.T is '1', not a whole number >= 2"),
-    "T half": (TRAIN, "--model.T 2.5", "--model.T is '2.5', not a whole number >= 2"),
-    "T in a config": (TRAIN, "--config {}/short.json", "short.json: model.T is 1, not a whole"),
-    "unknown key": (TRAIN, "--config {}/unknown.json", "unknown.json: unknown model key 'layers'"),
-    "unknown option": (TRAIN, "--model.layers 2", "unrecognized arguments: --model.layers 2"),
-    "dropout": (TRAIN, "--model.dropout 1", "--model.dropout is '1', not a number >= 0 < 1"),
-    "batches": (TRAIN, "--data.batches 0", "--data.batches is '0'"),
-    "run exists": (TRAIN, "", "checkpoints/palindrome exists: --resume"),
-    "resume another T": (TRAIN, "--resume --model.T 6", "model.T was 5 and cannot change"),
-    "resume other data": (TRAIN, "--resume --data.batches 7", "data.batches was 6 and cannot"),
-    "nothing to resume": (TRAIN, "--resume --ckpt_name other", "nothing to resume"),
-    "no run": (TEST, "--ckpt_name none", "no run 'none'; there is: lstm, palindrome, weights"),
-    "no epoch": (TEST, "--epoch 3", "there is: best, epoch_0001, last"),
-    "another kind": (TEST, "--ckpt_name lstm", "a checkpoint of lstm, not of palindrome"),
-    "wrong weights": (TEST, "--ckpt_name weights", "weights do not fit"),
-    "no samples": (TEST, "--num_samples 0", "0 is not a number >= 1"),
-    "seed": (TEST, "--seed -1", "-1 is not a number >= 0"),
-    "device": (TEST, "--device mps", "no mps device"),
-    "study": (study.main, "--T 1", "1 is not a number in 2..1000"),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_and_writes_nothing(mistake, repository, capsys):
-    assert TRAIN([*SMALL, "--training.epochs", "1"]) == 0
-    runs = repository / "checkpoints"
-    best = checkpoint.load(runs / "palindrome" / "best.pt", "palindrome")
-    checkpoint.save(runs / "lstm" / "best.pt", best | {"kind": "lstm"})
-    checkpoint.save(runs / "weights" / "best.pt", best | {"model": {}})
-    for name, change in (("short", {"T": 1}), ("unknown", {"layers": 2})):
-        values = best["config"] | {"model": best["config"]["model"] | change}
-        (repository / f"{name}.json").write_text(json.dumps(values), encoding="utf-8")
-    before = {file: file.stat().st_mtime_ns for file in repository.rglob("*")}
-    capsys.readouterr()
-    main, argv, words = MISTAKES[mistake]
-    assert main(argv.format(repository).split()) == 2
-    out, err = capsys.readouterr()
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert words in err
-    assert out == ""
-    assert {file: file.stat().st_mtime_ns for file in repository.rglob("*")} == before

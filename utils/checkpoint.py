@@ -7,6 +7,7 @@ alphabet, epoch, step, row (the losses at that time), model (its weights); `last
 
 import io
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,19 @@ FORMAT = 1
 PROJECT = "1.0"
 
 
+class Content(dict[str, Any]):
+    """A checkpoint's entries. One that is missing is the file's fault, and said to be."""
+
+    def __init__(self, entries: Mapping[str, Any], path: Path) -> None:
+        super().__init__(entries)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise UserError(
+            f"{shown(self.path)} has no {name} in it: train again, or take another --epoch"
+        )
+
+
 def write_whole(path: Path, content: bytes) -> Path:
     """Writes a file so that it is there whole or not at all: beside it, flushed, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +45,9 @@ def write_whole(path: Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as problem:
+        problem.filename = shown(path)  # a full disk names no file, an unwritable one the partial
+        raise
     finally:
         partial.unlink(missing_ok=True)
     return path
@@ -44,25 +61,33 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def load(path: Path, kind: str) -> dict[str, Any]:
-    """A checkpoint of this kind, on the CPU. UserError where there is none, or not a sound one."""
+def load(path: Path, kind: str | None = None) -> dict[str, Any]:
+    """A checkpoint of this kind, or of any, on the CPU. UserError where there is no sound one."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"no such checkpoint: {shown(path)}") from None
-    except Exception:  # torch, zipfile and pickle each raise their own for a file cut short
+    except Exception:  # torch, zipfile and pickle each raise their own for a broken file
         raise UserError(
-            f"{shown(path)} is cut short or no checkpoint: train again, or take another --epoch"
+            f"{shown(path)} is damaged, cut short or no checkpoint: "
+            "train again, or take another --epoch"
         ) from None
-    if not isinstance(content, dict) or "format" not in content or "kind" not in content:
-        raise UserError(f"{shown(path)} is no checkpoint of this project")
+    if not isinstance(content, dict) or not content.keys() >= {"format", "kind", "model"}:
+        raise UserError(f"{shown(path)} is no checkpoint of this project: take another --ckpt_name")
     if content["format"] != FORMAT:
         raise UserError(
-            f"{shown(path)} has format {content['format']}, this version reads {FORMAT}"
+            f"{shown(path)} has format {content['format']}, this version reads {FORMAT}: "
+            "train again"
         )
-    if content["kind"] != kind:
-        raise UserError(f"{shown(path)} is a checkpoint of {content['kind']}, not of {kind}")
-    return content
+    if kind is not None and content["kind"] != kind:
+        raise UserError(
+            f"{shown(path)} is a checkpoint of {content['kind']}, not of {kind}: "
+            "take another --ckpt_name"
+        )
+    return Content(content, path)
 
 
 def epoch_file(folder: Path, epoch: str | int) -> Path:
@@ -97,4 +122,7 @@ def rebuild(model: torch.nn.Module, content: Mapping[str, Any], path: Path) -> N
     try:
         model.load_state_dict(content["model"])
     except (RuntimeError, KeyError, AttributeError, TypeError):
-        raise UserError(f"{shown(path)}: its weights do not fit its own config") from None
+        raise UserError(
+            f"{shown(path)}: its weights do not fit its own config: "
+            "train again, or take another --epoch"
+        ) from None

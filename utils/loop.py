@@ -9,10 +9,12 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
+import torch
 from tqdm import tqdm
 
 from utils import checkpoint
@@ -93,7 +95,8 @@ def fit(
 
     After every epoch: last.pt, best.pt, history.csv, TensorBoard events; at milestones also
     epoch_NNNN.pt. `resume` is a checkpoint's content, `quiet` prints nothing. UserError where a
-    loss is no longer finite, Interrupted after a signal, when the step is finished and saved.
+    loss or a weight is no longer finite, before it is saved; Interrupted after a signal, when the
+    step is finished and saved.
     """
     history: list[dict[str, Any]] = []
     index, sums, seconds = 0, {}, 0.0  # the running epoch: batches done, summed losses, time
@@ -102,12 +105,12 @@ def fit(
         history, index = place["history"], place["index"]
         sums, seconds = place["sums"], place["seconds"]
         task.restore(resume, resume["training"]["task"])
+    run.sweep()
     checkpoint.write_whole(
         run.checkpoints / "config.json",
         (json.dumps(task.content()["config"], indent=2) + "\n").encode(),
     )
     _write_history(run, history)
-    board = _tensorboard(run, purge_step=len(history) * len(task) + 1 if history else None)
 
     def save(name: str, *, training: bool) -> None:
         row = history[-1] if history else {}
@@ -117,8 +120,19 @@ def fit(
             content["training"] = {"place": place, "task": task.training_state()}
         checkpoint.save(run.checkpoints / name, content)
 
+    def ensure_finite(losses: Mapping[str, Any]) -> None:
+        for name, value in losses.items():
+            if not _finite(value):
+                step = len(history) * len(task) + index
+                raise UserError(_diverged(name, value, step, run))
+
+    def ensure_finite_state() -> None:
+        """A step may have a finite loss and leave weights that are not."""
+        ensure_finite({"a weight": [task.content()["model"], task.training_state()]})
+
     def stop_if_asked() -> None:
         if stop.received is not None:
+            ensure_finite_state()
             save("last.pt", training=True)
             done = f"epoch {len(history) + (index > 0)} of {epochs}, batch {index} of {len(task)}"
             raise Interrupted(
@@ -136,25 +150,26 @@ def fit(
         dynamic_ncols=True,
     )
     last_line = 0.0
-    with StopSignals() as stop, bar, board:
+    with StopSignals() as stop, bar, _tensorboard(run, len(history) * len(task)) as board:
         while len(history) < epochs:
             epoch, began = len(history) + 1, time.perf_counter() - seconds
             bar.set_description(f"epoch {epoch}/{epochs}")
             for batch in task.batches(epoch, index):
-                step = len(history) * len(task) + index + 1
-                for name, loss in task.step(batch, step).items():
-                    if not math.isfinite(loss):
-                        raise UserError(_diverged(name, loss, step, run))
-                    sums[name] = sums.get(name, 0.0) + loss
+                losses = task.step(batch, len(history) * len(task) + index + 1)
                 index += 1
+                ensure_finite(losses)
+                for name, loss in losses.items():
+                    sums[name] = sums.get(name, 0.0) + loss
                 bar.update(task.units_per_step)
                 means = {name: sums[name] / index for name in task.columns if name in sums}
                 bar.set_postfix_str(", ".join(f"{n} {mean:.4g}" for n, mean in means.items()))
                 seconds = time.perf_counter() - began
                 stop_if_asked()
+            ensure_finite_state()
             row = {"epoch": epoch, "step": epoch * len(task)}
             row |= {name: total / len(task) for name, total in sums.items()}
             row |= task.validate()
+            ensure_finite(row)
             row["seconds"] = round(seconds, 3)
             row["per_second"] = round(len(task) * task.units_per_step / max(seconds, 1e-9))
             is_best = all(row[task.monitor] < earlier[task.monitor] for earlier in history)
@@ -187,10 +202,22 @@ def _line(row: dict[str, Any], task: Task) -> str:
     return "  ".join([*losses, f"{row['per_second']:,} {task.unit}/s"])
 
 
-def _diverged(name: str, loss: float, step: int, run: Run) -> str:
+def _finite(value: Any) -> bool:
+    """Whether all numbers in a value are: in tensors, dicts, lists and tuples."""
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    if isinstance(value, torch.Tensor):
+        return bool(value.isfinite().all())
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _diverged(name: str, value: Any, step: int, run: Run) -> str:
+    became = value if isinstance(value, float) else "infinite or no number"
     last = run.checkpoints / "last.pt"
     good = f"{shown(last)} is the last good checkpoint" if last.is_file() else "none was saved yet"
-    return f"{name} became {loss} at step {step}: lower training.learning_rate ({good})"
+    return f"{name} became {became} at step {step}: lower training.learning_rate ({good})"
 
 
 def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
@@ -200,8 +227,20 @@ def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
     checkpoint.write_whole(run.checkpoints / "history.csv", csv_text(history).encode())
 
 
-def _tensorboard(run: Run, purge_step: int | None) -> Any:
+@contextmanager
+def _tensorboard(run: Run, done: int) -> Iterator[Any]:
+    """A SummaryWriter that goes on after so many steps.
+
+    Its thread says twice that a disk is full: to us, at our next call, and in a traceback.
+    """
     with warnings.catch_warnings():  # its own dependencies' deprecations are not ours to mend
         warnings.simplefilter("ignore")
         from torch.utils.tensorboard import SummaryWriter  # slow to import: only for training
-    return SummaryWriter(str(run.results / "tensorboard"), purge_step=purge_step)
+    usual = threading.excepthook
+    threading.excepthook = lambda it: None if issubclass(it.exc_type, OSError) else usual(it)
+    try:
+        folder = str(run.results / "tensorboard")
+        with SummaryWriter(folder, purge_step=done + 1 if done else None) as board:
+            yield board
+    finally:
+        threading.excepthook = usual

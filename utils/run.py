@@ -45,6 +45,12 @@ class Run:
         names = ("*.pt", "*.partial", "config.json", "history.csv")
         return [file for name in names for file in self.checkpoints.glob(name)]
 
+    def sweep(self) -> None:
+        """Removes what a run of this name was writing when it was killed."""
+        for folder in (self.checkpoints, self.results):
+            for file in folder.glob("*.partial"):
+                file.unlink()
+
     def clear(self) -> None:
         """Removes what an earlier run of this name left, and nothing else."""
         names = ("protocol.md", "loss.png", "samples_*.png", "reconstructions_*.png")
@@ -95,7 +101,8 @@ def go_on(
     run = Run.named(settings.model.name)
     last = run.checkpoints / "last.pt"
     if not last.is_file():
-        raise UserError(f"{shown(last)} is not there, so there is nothing to resume")
+        way = "--overwrite starts the run anew" if run.files() else "leave --resume out"
+        raise UserError(f"{shown(last)} is not there, so there is nothing to resume: {way}")
     content = checkpoint.load(last, kind)
     if "training" not in content:
         raise UserError(f"{shown(last)} holds no training state to resume from")
@@ -105,6 +112,8 @@ def go_on(
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
             raise UserError(f"{section}.{name} was {before!r} and cannot change with --resume")
     resumed = config.override(saved, overrides)
+    if content["epoch"] >= resumed.training.epochs:
+        print(f"{run.name} is finished: only more training.epochs than {content['epoch']} go on")
     for section, values in config.plain(resumed).items():
         for name, value in values.items():
             wanted = getattr(getattr(settings, section), name)
