@@ -31,7 +31,7 @@ def read_text(file: Path, *, raw: bool = False) -> str:
         with open(file, encoding="utf-8" if raw else "utf-8-sig", newline="") as lines:
             text = lines.read() if raw else "".join(line for line in lines if line.strip()).lower()
     except FileNotFoundError:
-        raise UserError(f"no such file: {file}") from None
+        raise UserError(f"no such file: {file}: give --text a UTF-8 text") from None
     except IsADirectoryError:
         raise UserError(f"{file} is a folder: give one text file") from None
     except UnicodeDecodeError as problem:
@@ -67,11 +67,18 @@ def write(
 ) -> None:
     """Writes the data beside `folder` first and moves it there when it is whole.
 
-    UserError where the folder holds something that was not prepared by this file.
+    UserError where the folder holds something that was not prepared by this file, or the disk has
+    no room for one-hot vectors.
     """
     if folder.exists() and not all(_ours(entry) for entry in folder.iterdir()):
         raise UserError(f"{shown(folder)} holds other files: choose another --name")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    needed = len(codes) * len(alphabet) if form == "one_hot" else codes.nbytes
+    if needed > shutil.disk_usage(folder.parent).free:
+        raise UserError(
+            f"{needed / 1e9:,.1f} GB would be written, more than is free: "
+            f"--format codes takes {codes.nbytes / 1e9:,.3f} GB"
+        )
     partial = Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder.parent))
     try:
         partial.chmod(0o755)  # mkdtemp makes it private

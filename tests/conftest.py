@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from models.lstm import modules as lstm
 from models.tcn import modules as tcn
@@ -15,6 +16,18 @@ from utils.text_data import Text
 
 REPOSITORY = paths.ROOT
 torch.set_num_threads(1)  # small models: a second thread only waits for the first
+
+# How many cases tests/test_fuzz.py tries: --hypothesis-profile takes another of these names.
+for profile, cases in {"short": 40, "whole": 2500, "commands": 100}.items():
+    settings.register_profile(
+        profile,
+        max_examples=cases,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+settings.load_profile("short")
 
 
 def small_models() -> dict:
@@ -51,6 +64,18 @@ def repository(tmp_path, monkeypatch):
         (root / "data" / "text.txt").write_text(file.read()[:9000], encoding="utf-8")
     monkeypatch.setattr(paths, "ROOT", root)
     monkeypatch.chdir(tmp_path)
+    return root
+
+
+@pytest.fixture(scope="session")
+def every_run(tmp_path_factory):
+    """A repository with a small finished run of every training command: to copy, not to change."""
+    from tests.every_command import small_repository  # here: it imports every command
+
+    root = tmp_path_factory.mktemp("every_run") / "repository"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "ROOT", root)
+        small_repository(root)
     return root
 
 

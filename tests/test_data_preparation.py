@@ -1,5 +1,7 @@
 """A text file becomes numbers, and the numbers become the text again."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,16 @@ def test_preparing_again_leaves_nothing_of_the_last_time(repository):
     folder = repository / "data" / "tale"
     assert sorted(p.name for p in folder.iterdir()) == ["alphabet.npy", "codes.npy"]
     assert not list((repository / "data").glob(".preparing*"))
+
+
+def test_one_hot_vectors_that_do_not_fit_on_the_disk_are_refused(repository, capsys, monkeypatch):
+    monkeypatch.setattr(data_preparation.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    text = repository / "tale.txt"
+    text.write_text("abcdefghijklmnopqrstuvwxyz" * 30, encoding="utf-8")
+    assert data_preparation.main(["--text", str(text)]) == 2
+    assert "more than is free: --format codes takes" in capsys.readouterr().err
+    assert not (repository / "data" / "tale").exists()
+    assert data_preparation.main(["--text", str(text), "--format", "codes"]) == 0
 
 
 def test_codes_take_as_few_bytes_as_the_alphabet_allows():

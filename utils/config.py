@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.device import DEVICES
-from utils.errors import Parser, UserError
+from utils.errors import LARGEST, Parser, UserError
 from utils.paths import shown
 
 
@@ -70,6 +70,8 @@ def checked(value: Any, field: dataclasses.Field) -> Any:
     )
     if value is None and types.NoneType in parts:
         return None
+    if _too_large(value):
+        raise ValueError
     if float in parts and type(value) is int:
         value = float(value)
     if list[int] in parts and type(value) is list and all(type(item) is int for item in value):
@@ -95,6 +97,16 @@ def checked(value: Any, field: dataclasses.Field) -> Any:
     return value
 
 
+def _too_large(value: Any) -> bool:
+    items = value if type(value) is list else [value]
+    return any(type(item) is int and abs(item) > LARGEST for item in items)
+
+
+def misfit(value: Any, field: dataclasses.Field) -> str:
+    """Why `checked` refused the value, in words."""
+    return f"not {expected(field)}" + (f" of at most {LARGEST}" if _too_large(value) else "")
+
+
 def build(values: Any, config_type: type, source: str) -> Any:
     """Plain dictionaries -> the configuration. UserError names the key at fault and its source."""
     sections = {field.name: field.type for field in dataclasses.fields(config_type)}
@@ -109,8 +121,9 @@ def build(values: Any, config_type: type, source: str) -> Any:
             try:
                 built[name][field.name] = checked(value, field)
             except ValueError:
+                found = json.dumps(value, default=repr, skipkeys=True)
                 raise UserError(
-                    f"{source}: {name}.{field.name} is {json.dumps(value)}, not {expected(field)}"
+                    f"{source}: {name}.{field.name} is {found:.80}, {misfit(value, field)}"
                 ) from None
         built[name] = section(**built[name])
     return config_type(**built)
@@ -121,7 +134,7 @@ def _same_keys(values: Any, known: Mapping[str, Any], source: str, what: str) ->
         raise UserError(f"{source}: expected {{...}} with each {what} of {', '.join(known)}")
     for name in values:
         if name not in known:
-            raise UserError(f"{source}: unknown {what} {name!r} (known: {', '.join(known)})")
+            raise UserError(f"{source}: unknown {what} {name!r:.80} (known: {', '.join(known)})")
     for name in known:
         if name not in values:
             raise UserError(f"{source}: missing {what} {name!r}")
@@ -132,10 +145,10 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"no such file: {shown(path)}") from None
+        raise UserError(f"no such file: {shown(path)}: give a JSON file, as config.json") from None
     except IsADirectoryError:
-        raise UserError(f"{shown(path)} is a folder, not a config file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
+        raise UserError(f"{shown(path)} is a folder: give the JSON file in it") from None
+    except (ValueError, RecursionError) as problem:  # bytes, syntax, a number too long, nesting
         raise UserError(f"{shown(path)} is not a JSON file: {problem}") from None
 
 
@@ -147,7 +160,7 @@ def from_text(text: str, field: dataclasses.Field) -> Any:
         text = f"[{text}]"  # 1,10,100
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -180,10 +193,11 @@ class Options:
 
 def parsed(text: str, field: dataclasses.Field, option: str) -> Any:
     """An option's text -> the checked value of its field. UserError where it does not fit."""
+    value = from_text(text, field)
     try:
-        return checked(from_text(text, field), field)
+        return checked(value, field)
     except ValueError:
-        raise UserError(f"{option} is {text!r}, not {expected(field)}") from None
+        raise UserError(f"{option} is {text!r:.80}, {misfit(value, field)}") from None
 
 
 def defaults_of(file: Path, config_type: type) -> Any:
@@ -217,8 +231,8 @@ def model_options(parser: argparse.ArgumentParser, default_run: str) -> None:
 
 def epoch(text: str) -> str:
     """An argparse type: "last", "best" or a number."""
-    if text not in ("last", "best") and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: give last, best or a number")
+    if text not in ("last", "best") and not (text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text!r:.40}: give last, best or a number")
     return text
 
 

@@ -4,9 +4,12 @@ import argparse
 import functools
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+LARGEST = 2**53  # beyond it JSON's readers, and soon torch, no longer keep a whole number exactly
 
 
 class UserError(Exception):
@@ -37,12 +40,24 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], An
 
     def parse(text: str) -> Any:
         value = kind(text)
+        if kind is int and value > LARGEST:
+            raise argparse.ArgumentTypeError(f"{text:.40} is larger than {LARGEST}")
         if not (low <= value <= high and math.isfinite(value)):
-            raise argparse.ArgumentTypeError(f"{text} is not a number {limits}")
+            raise argparse.ArgumentTypeError(f"{text:.40} is not a number {limits}")
         return value
 
     parse.__name__ = {int: "whole number", float: "number"}[kind]  # argparse's word for it
     return parse
+
+
+# How torch says it, on the CPU, on a GPU, and where the size is beyond all memory. It has no class.
+NO_MEMORY = re.compile("can't allocate memory|out of memory|size calculation overflowed")
+
+
+def _mistake(text: str) -> int:
+    """Says it in one line, whatever line ends a file's name may have in it; the exit status."""
+    print("error:", " ".join(text.split()), file=sys.stderr)
+    return 2
 
 
 def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | None], int]:
@@ -50,19 +65,23 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
+        for stream in (sys.stdout, sys.stderr):  # a name or a text may not fit the terminal's
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
         try:
             main(argv)
         except UserError as mistake:
-            print("error:", " ".join(str(mistake).split()), file=sys.stderr)
-            return 2
+            return _mistake(str(mistake))
         except BrokenPipeError:  # who read our output has gone, as after `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
             return 141  # 128 + SIGPIPE
         except OSError as problem:  # a full disk, a folder that may not be written to
             what = problem.strerror or type(problem).__name__
-            where = f": {problem.filename}" if problem.filename else ""
-            print(f"error: {what}{where}", file=sys.stderr)
-            return 2
+            return _mistake(f"{what}: {problem.filename}" if problem.filename else what)
+        except (MemoryError, RuntimeError) as problem:
+            if not (isinstance(problem, MemoryError) or NO_MEMORY.search(str(problem))):
+                raise
+            return _mistake("not enough memory: take a smaller model, smaller batches or less data")
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             return stop.status

@@ -8,8 +8,6 @@ that trained it. Weights are stored in float16; loading turns them back into flo
 
 import argparse
 
-import torch
-
 from utils import checkpoint, paths
 from utils.errors import Parser, UserError, command
 from utils.paths import shown
@@ -24,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     source = paths.checkpoint_folder(args.run) / "best.pt"
     if not source.is_file():
         raise UserError(f"{shown(source)} is not there: train it first")
-    content = torch.load(source, map_location="cpu", weights_only=True)
+    content = checkpoint.load(source)
     content["model"] = {
         name: weight.half() if weight.is_floating_point() else weight
         for name, weight in content["model"].items()

@@ -79,7 +79,7 @@ def load_text(name: str) -> Text:
         alphabet = [str(char) for char in np.load(folder / "alphabet.npy")]
         codes = _load_codes(folder)
         sound = codes.ndim == 1 and len(codes) > 0 and int(codes.max()) < len(alphabet)
-    except (OSError, ValueError, EOFError) as problem:
+    except Exception as problem:  # numpy and zipfile each raise their own for a broken file
         raise UserError(f"{shown(folder)} cannot be read ({problem}): prepare it again") from None
     if not sound:
         raise UserError(f"{shown(folder)} does not fit its alphabet: prepare it again")
