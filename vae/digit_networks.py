@@ -8,9 +8,14 @@ import torch
 from torch import nn
 
 
-def normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
-    """A convolution, batch normalisation, GELU: learns faster than a convolution and ReLU."""
-    return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.GELU()]
+def activated(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Batch normalisation and GELU: learns faster than ReLU alone."""
+    return nn.BatchNorm2d(channels), nn.GELU()
+
+
+def normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> tuple[nn.Module, ...]:
+    """A convolution, batch normalisation, GELU."""
+    return convolution, *activated(convolution.out_channels)
 
 
 class DigitEncoder(nn.Module):
@@ -53,14 +58,18 @@ class DigitDecoder(nn.Module):
 
 
 class Block(nn.Module):
-    """x + f(x), (B, C, H, W) -> the same. f ends in zeros: at first the block changes nothing."""
+    """x + f(x), (B, C, H, W) -> the same. f ends in zeros: at first the block changes nothing.
+
+    Activations come before the convolutions (He et al. 2016, "Identity mappings in deep residual
+    networks"), so that the shortcut is a sum from end to end.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.ReLU(),
+            *activated(channels),
             nn.Conv2d(channels, channels, kernel_size=3, padding=1),
-            nn.ReLU(),
+            *activated(channels),
             nn.Conv2d(channels, channels, kernel_size=3, padding=1),
         )
 
@@ -76,15 +85,13 @@ class ResidualEncoder(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(channels, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 14, 14)
             Block(32),
-            nn.ReLU(),
+            *activated(32),
             nn.Conv2d(32, 64, kernel_size=4, stride=2, padding=1),  # (B, 64, 7, 7)
             Block(64),
             Block(64),
-            nn.ReLU(),
+            *activated(64),
             nn.Flatten(),  # (B, 3136)
-            nn.Linear(3136, 256),  # (B, 256)
-            nn.ReLU(),
-            nn.Linear(256, 2 * z_dim),  # (B, 2 Z)
+            nn.Linear(3136, 2 * z_dim),  # (B, 2 Z)
         )
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,22 +100,26 @@ class ResidualEncoder(nn.Module):
 
 
 class ResidualDecoder(nn.Module):
-    """Latents (B, Z) -> logits (B, C, 28, 28): the encoder's layers backwards."""
+    """Latents (B, Z) -> logits (B, C, 28, 28): the encoder's layers backwards.
+
+    The last layer sees 32 features of a pixel, not the 14 x 14 grid below: what it says of a
+    pixel's levels need not be linear in what its neighbours share.
+    """
 
     def __init__(self, channels: int, z_dim: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(z_dim, 256),  # (B, 256)
-            nn.ReLU(),
-            nn.Linear(256, 3136),  # (B, 3136)
+            nn.Linear(z_dim, 3136),  # (B, 3136)
             nn.Unflatten(1, (64, 7, 7)),  # (B, 64, 7, 7)
             Block(64),
             Block(64),
-            nn.ReLU(),
+            *activated(64),
             nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 14, 14)
             Block(32),
-            nn.ReLU(),
-            nn.ConvTranspose2d(32, channels, kernel_size=4, stride=2, padding=1),  # (B, C, 28, 28)
+            *activated(32),
+            nn.ConvTranspose2d(32, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 28, 28)
+            *activated(32),
+            nn.Conv2d(32, channels, kernel_size=1),  # (B, C, 28, 28)
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:

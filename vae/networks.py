@@ -138,17 +138,25 @@ class VAE(nn.Module):
             return logits
         return logits.unflatten(1, (-1, self.levels)).movedim(2, -1)  # (B, C, H, W, L)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Pictures (B, C, H, W) in [0, 1] -> logits, then z, mu and logvar (B, Z)."""
+    def forward(
+        self, x: torch.Tensor, epsilon: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        """Pictures (B, C, H, W) in [0, 1] -> logits, then z, mu and logvar (B, Z).
+
+        epsilon (B, Z) is the noise; drawn here where none is given.
+        """
         mu, logvar = self.encoder(x)
-        z = draw(mu, logvar)
+        z = draw(mu, logvar, epsilon)
         return self.logits(z), z, mu, logvar
 
 
-def draw(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+def draw(
+    mu: torch.Tensor, logvar: torch.Tensor, epsilon: torch.Tensor | None = None
+) -> torch.Tensor:
     """z ~ N(mu, exp(logvar)) as mu + sigma * epsilon (Kingma & Welling 2014, section 2.4).
 
     A drawn number has no derivative with respect to the mean it was drawn with. Written as a fixed
     function of mu, logvar and noise from outside, it has: 1 and sigma / 2 * epsilon.
     """
-    return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+    epsilon = torch.randn_like(mu) if epsilon is None else epsilon
+    return mu + torch.exp(0.5 * logvar) * epsilon

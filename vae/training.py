@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from utils import checkpoint
+from utils import checkpoint, distributed
 from utils import config as configuration
 from utils.config import key
 from utils.device import DEVICES, choose_device, evaluating, random_state, restore_random_state
@@ -104,6 +104,7 @@ class VAETask:
         self.units_per_step = config.training.batch_size
         self.device = choose_device(config.training.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.network = distributed.parallel(self.model)
         rate = config.training.learning_rate
         self.optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
 
@@ -113,12 +114,26 @@ class VAETask:
     def batches(self, epoch: int, first: int) -> Iterable[torch.Tensor]:
         return (x for x, _ in self.loader.epoch(epoch, first))
 
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        """N(0, I) for pictures (B, C, H, W) -> (B, Z).
+
+        In training all ranks draw that of the whole batch and take their rows of it, as they do of
+        the pictures: so the losses do not depend on how many ranks there are.
+        """
+        ranks = distributed.size() if self.model.training else 1
+        whole = torch.randn(ranks * len(x), self.model.z_dim, device=x.device, dtype=x.dtype)
+        return distributed.share(whole) if self.model.training else whole
+
     def objective(
         self, x: torch.Tensor, beta: float, capacity: float | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pictures (B, C, H, W) -> the loss; (2 + Z,): it, reconstruction, KL of each latent."""
+        """Pictures (B, C, H, W) -> the loss; (2 + Z,): it, reconstruction, KL of each latent.
+
+        Under torchrun it is that of a rank's pictures. What is no mean over pictures, beta_tcvae's
+        estimate of q(z) and the distance to a capacity, then is not quite that of the whole batch.
+        """
         loss = self.config.loss
-        logits, z, mu, logvar = self.model(x)
+        logits, z, mu, logvar = self.network(x, self.noise(x))
         picture_nats = reconstruction(logits, x, loss.likelihood).mean()
         kl = kl_per_dim(mu, logvar).mean(dim=0)  # (Z,)
         if loss.objective == "beta_tcvae":
@@ -163,7 +178,8 @@ class VAETask:
 
     def validate(self) -> dict[str, float]:
         loss, sums = self.config.loss, 0
-        with evaluating(self.model), torch.random.fork_rng(devices=[]):
+        gpus = [self.device] if self.device.type == "cuda" else []
+        with evaluating(self.model), torch.random.fork_rng(gpus):
             torch.manual_seed(0)  # the same noise after every epoch
             for start in range(0, len(self.validation), 256):
                 x = unit_range(self.validation.pixels[start : start + 256])
