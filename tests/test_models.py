@@ -68,24 +68,25 @@ def test_lstm_equals_the_library(layers, batch, time, with_state, dtype):
 def test_hand_derived_gradient_equals_the_readable_loop(dtype):
     torch.manual_seed(0)
     layer = LSTM(5, 6).layers[0].to(dtype)
-    inputs = [torch.randn(*shape, dtype=dtype) for shape in ((9, 3, 24), (3, 6), (3, 6))]
+    inputs = [torch.randn(*shape, dtype=dtype) for shape in ((9, 3, 5), (3, 6), (3, 6))]
     results = []
     for fast in (True, False):
-        projected, h, c = (tensor.clone().requires_grad_() for tensor in inputs)
+        x, h, c = (tensor.clone().requires_grad_() for tensor in inputs)
         if fast:
-            out, h_T, c_T = Recurrence.apply(projected, h, c, layer.U)
+            out, h_T, c_T = Recurrence.apply(x, h, c, layer.W, layer.U, layer.b)
         else:
-            out, (h_T, c_T) = layer.read(projected, (h, c))
+            out, (h_T, c_T) = layer.read(x, (h, c))
         loss = (out * torch.linspace(-1, 1, out.numel(), dtype=dtype).view_as(out)).sum()
         loss = loss + (2 * h_T * c_T).sum()
-        results.append((out, h_T, c_T, *torch.autograd.grad(loss, (projected, h, c, layer.U))))
+        gradients = torch.autograd.grad(loss, (x, h, c, layer.W, layer.U, layer.b))
+        results.append((out, h_T, c_T, *gradients))
     for ours, theirs in zip(*results, strict=True):
         assert_close(ours, theirs, "an output or a gradient")
 
 
 def test_hand_derived_gradient_passes_gradcheck():
     torch.manual_seed(0)
-    shapes = ((4, 2, 12), (2, 3), (2, 3), (12, 3))
+    shapes = ((4, 2, 5), (2, 3), (2, 3), (12, 5), (12, 3), (12,))
     inputs = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     assert torch.autograd.gradcheck(Recurrence.apply, inputs)
 
@@ -138,7 +139,7 @@ def test_shapes_of_the_layers():
     h, past = ResidualBlock(4, 3, 2, dropout=0.0)(torch.zeros(2, 4, 5), (None, None))
     assert (h.shape, [p.shape for p in past]) == ((2, 4, 5), [(2, 4, 4)] * 2)
     attention = CausalAttention(8, 2, 3)
-    h, (k, v) = attention(torch.zeros(2, 5, 8), torch.zeros(5, 5), sinusoids(0, 5, 4).float())
+    h, (k, v) = attention(torch.zeros(2, 5, 8), sinusoids(0, 5, 4).float())
     assert (h.shape, k.shape, v.shape) == ((2, 5, 8), (2, 2, 2, 4), (2, 2, 2, 4))
     out, (h, c) = LSTM(4, 6, 2)(torch.zeros(3, 5, 4))
     assert (out.shape, h.shape, c.shape) == ((3, 5, 6), (2, 3, 6), (2, 3, 6))
@@ -235,8 +236,7 @@ def test_attention_equals_the_library():
             x = torch.randn(2, 10, 12, dtype=dtype, requires_grad=True)
             t = torch.arange(10)
             mask = (t[:, None] >= t) & (t[:, None] - t < context)
-            bias = torch.zeros(10, 10, dtype=dtype).masked_fill(~mask, -math.inf)
-            ours, _ = attention(x, bias)
+            ours, _ = attention(x)
             q, k, v = attention.qkv(x).chunk(3, dim=2)
             q, k, v = (t.view(2, 10, 3, 4).transpose(1, 2) for t in (q, k, v))
             theirs = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)

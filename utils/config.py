@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,16 @@ def key(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
+    default: Any = dataclasses.MISSING,
 ) -> Any:
-    """A field of a section: what it means, and its range (low and high are inside it)."""
+    """A field of a section: what it means, and its range (low and high are inside it).
+
+    A default is for a key that came later: files and checkpoints from before do without it.
+    """
     limits = {">=": low, "<=": high, ">": above, "<": below}
     limits = {sign: limit for sign, limit in limits.items() if limit is not None}
-    return dataclasses.field(metadata={"meaning": meaning, "limits": limits, "choices": choices})
+    metadata = {"meaning": meaning, "limits": limits, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def schema(**sections: type) -> type:
@@ -114,10 +119,11 @@ def build(values: Any, config_type: type, source: str) -> Any:
     built = {}
     for name, section in sections.items():
         fields = {field.name: field for field in dataclasses.fields(section)}
-        _same_keys(values[name], fields, source, f"{name} key")
+        later = {field.name for field in fields.values() if _has_default(field)}
+        _same_keys(values[name], fields, source, f"{name} key", later)
         built[name] = {}
         for field in fields.values():
-            value = values[name][field.name]
+            value = values[name].get(field.name, field.default)
             try:
                 built[name][field.name] = checked(value, field)
             except ValueError:
@@ -129,14 +135,20 @@ def build(values: Any, config_type: type, source: str) -> Any:
     return config_type(**built)
 
 
-def _same_keys(values: Any, known: Mapping[str, Any], source: str, what: str) -> None:
+def _has_default(field: dataclasses.Field) -> bool:
+    return field.default is not dataclasses.MISSING
+
+
+def _same_keys(
+    values: Any, known: Mapping[str, Any], source: str, what: str, optional: Collection[str] = ()
+) -> None:
     if not isinstance(values, dict):
         raise UserError(f"{source}: expected {{...}} with each {what} of {', '.join(known)}")
     for name in values:
         if name not in known:
             raise UserError(f"{source}: unknown {what} {name!r:.80} (known: {', '.join(known)})")
     for name in known:
-        if name not in values:
+        if name not in values and name not in optional:
             raise UserError(f"{source}: missing {what} {name!r}")
 
 

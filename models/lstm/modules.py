@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from models.lstm.recurrence import Recurrence
 from utils.config import key
@@ -72,22 +73,25 @@ class LSTMLayer(nn.Module):
     def forward(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """x (B, T, I), state h and c (B, H) each -> outputs (B, T, H), the state after x."""
         h, c = state
-        # W x_t + b needs no earlier output: all T of them in one product, outside the loop.
-        projected = x.transpose(0, 1) @ self.W.T + self.b  # (T, B, 4H)
-        if len(projected) == 1:  # a stream, one character at a time
-            h, c = self.step(projected[0], h, c)
+        x = x.transpose(0, 1)  # (T, B, I)
+        if len(x) == 1:  # a stream, one character at a time
+            h, c = self.step(self.project(x[0]), h, c)
             return h[:, None], (h, c)
         if self.training and self.hidden_dropout.p > 0:
-            outputs, (h, c) = self.read(projected, (h, c))
+            outputs, (h, c) = self.read(x, (h, c))
         else:  # what `read` does, with the gradient derived by hand: see recurrence.py
-            outputs, h, c = Recurrence.apply(projected, h, c, self.U)
+            outputs, h, c = Recurrence.apply(x, h, c, self.W, self.U, self.b)
         return outputs.transpose(0, 1), (h, c)  # (B, T, H)
 
-    def read(self, projected: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """The recurrence in plain steps: W x + b (T, B, 4H) -> outputs (T, B, H), state."""
+    def project(self, x: torch.Tensor) -> torch.Tensor:
+        """x (..., I) -> W x + b (..., 4H): the part of the gates that needs no earlier output."""
+        return functional.linear(x, self.W, self.b)
+
+    def read(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """The recurrence in plain steps: x (T, B, I) -> outputs (T, B, H), state."""
         h, c = state
         outputs = []
-        for Wx_b in projected:
+        for Wx_b in self.project(x):  # of all T in one product, outside the loop
             h, c = self.step(Wx_b, h, c)
             outputs.append(h)
         return torch.stack(outputs), (h, c)

@@ -1,4 +1,4 @@
-"""The time loop of the LSTM with its gradient derived by hand: the same numbers, faster.
+"""An LSTM layer over time with its gradient derived by hand: the same numbers, faster.
 
 Autograd would record every operation of every character and add up a gradient of U, as large as
 U itself, T times. Written by hand, the backward pass reads (Hochreiter & Schmidhuber 1997;
@@ -13,64 +13,92 @@ BPTT: Werbos 1990): with dh and dc the gradients of the loss by h_t and c_t, fro
     dc    = dc * f,   dh = da U                             on to t - 1
 
 All factors beside dh and dc are known after the forward pass, so they are computed for all T at
-once; and dU = Σ_t da_t^T h_{t-1} is one product after the loop. `LSTMLayer.step` in modules.py
-is the readable form of a step; a test holds the two equal, and gradcheck approves the derivation.
+once. After the loop, since a_t = W x_t + U h_{t-1} + b, one product each:
+
+    dU = Σ_t da_t^T h_{t-1},   dW = Σ_t da_t^T x_t,   db = Σ_t da_t,   dx_t = da_t W
+
+What remains in the loop are the products with U and five or six small steps in place; views of
+every character are made beforehand. `LSTMLayer.step` in modules.py is the readable form; a test
+holds the two equal, and gradcheck approves the derivation.
 """
 
 from typing import Any
 
 import torch
 
+# By torch's names: grad * y * (1 - y) for y = σ(a), and grad * (1 - y^2) for y = tanh(a).
+sigmoid_backward = torch.ops.aten.sigmoid_backward
+tanh_backward = torch.ops.aten.tanh_backward
+
 
 class Recurrence(torch.autograd.Function):
-    """(W x + b (T, B, 4H), h_0 (B, H), c_0 (B, H), U (4H, H)) -> h_1..h_T (T, B, H), h_T, c_T."""
+    """A layer: x (T, B, I), h_0 and c_0 (B, H), then W (4H, I), U (4H, H), b (4H).
+
+    Returns h_1..h_T (T, B, H), and once more h_T with c_T, (B, H) each.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, Wx_b: torch.Tensor, h: torch.Tensor, c: torch.Tensor, U: torch.Tensor
+        ctx: Any,
+        x: torch.Tensor,
+        h: torch.Tensor,
+        c: torch.Tensor,
+        *weights: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        T, B, H = len(Wx_b), *h.shape
-        gates = torch.empty_like(Wx_b)  # i, f, g, o side by side
-        hs, cs = Wx_b.new_empty(T + 1, B, H), Wx_b.new_empty(T + 1, B, H)  # from 0 to T
-        tanh_c = Wx_b.new_empty(T, B, H)
+        W, U, b = weights
+        x = x.contiguous()
+        T, B, H = len(x), *h.shape
+        gates = x.new_empty(T, B, 4 * H)  # i, f, g, o side by side
+        hs, cs = x.new_empty(T + 1, B, H), x.new_empty(T + 1, B, H)  # from 0 to T
+        tanh_c = x.new_empty(T, B, H)
         hs[0], cs[0] = h, c
-        for t in range(T):
-            gate = torch.addmm(Wx_b[t], hs[t], U.T, out=gates[t])
-            gate[:, : 2 * H].sigmoid_()
-            gate[:, 2 * H : 3 * H].tanh_()
-            gate[:, 3 * H :].sigmoid_()
-            i, f, g, o = gate.chunk(4, dim=1)
-            torch.mul(f, cs[t], out=cs[t + 1]).addcmul_(i, g)
-            torch.tanh(cs[t + 1], out=tanh_c[t])
-            torch.mul(o, tanh_c[t], out=hs[t + 1])
-        ctx.save_for_backward(gates, hs, cs, tanh_c, U)
+        torch.addmm(b, x.flatten(0, 1), W.T, out=gates.flatten(0, 1))  # all W x_t + b at once
+        U_T = U.T
+        views = zip(
+            gates,
+            gates[:, :, : 2 * H],
+            *gates.chunk(4, dim=2),
+            *(hs[:-1], cs[:-1], hs[1:], cs[1:], tanh_c),
+            strict=True,
+        )
+        for gate, i_and_f, i, f, g, o, h, c, h_next, c_next, tanh_c_next in views:
+            gate.addmm_(h, U_T)
+            i_and_f.sigmoid_()
+            g.tanh_()
+            o.sigmoid_()
+            torch.mul(f, c, out=c_next).addcmul_(i, g)
+            torch.tanh(c_next, out=tanh_c_next)
+            torch.mul(o, tanh_c_next, out=h_next)
+        ctx.save_for_backward(x, W, U, gates, hs, cs, tanh_c)
         return hs[1:], hs[T].clone(), cs[T].clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(
         ctx: Any, d_out: torch.Tensor, d_h: torch.Tensor, d_c: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        gates, hs, cs, tanh_c, U = ctx.saved_tensors
+    ) -> tuple[torch.Tensor | None, ...]:
+        x, W, U, gates, hs, cs, tanh_c = ctx.saved_tensors
         T, B, H = tanh_c.shape
         i, f, g, o = gates.chunk(4, dim=2)
-        da = torch.cat(  # the factors first; the loop multiplies dc and dh into them
-            [
-                g * i * (1 - i),
-                cs[:-1] * f * (1 - f),
-                i * (1 - g * g),
-                tanh_c * o * (1 - o),
-            ],
-            dim=2,
-        )
-        through_h = o * (1 - tanh_c * tanh_c)
-        dh, dc = d_h.clone(), d_c.clone()
-        for t in reversed(range(T)):
-            dh += d_out[t]
-            dc.addcmul_(dh, through_h[t])
-            da[t, :, : 3 * H].view(B, 3, H).mul_(dc[:, None])
-            da[t, :, 3 * H :].mul_(dh)
-            dc *= f[t]
-            torch.mm(da[t], U, out=dh)
-        dU = da.flatten(0, 1).T @ hs[:-1].flatten(0, 1)
-        return da, dh, dc, dU
+        da = torch.empty_like(gates)  # the factors first; the loop multiplies dc and dh into them
+        da_i, da_f, da_g, da_o = da.chunk(4, dim=2)
+        sigmoid_backward(g, i, grad_input=da_i)
+        sigmoid_backward(cs[:-1], f, grad_input=da_f)
+        tanh_backward(i, g, grad_input=da_g)
+        sigmoid_backward(tanh_c, o, grad_input=da_o)
+        through_h = tanh_backward(o, tanh_c)
+        dh, dc = d_h + d_out[-1], d_c.clone()
+        dc_thrice = dc[:, None]  # (B, 1, H)
+        by_dc = da.view(T, B, 4, H)[:, :, :3]
+        above = torch.cat([torch.zeros_like(d_out[:1]), d_out[:-1]])  # of h_{t-1}
+        views = zip(above, da, by_dc, da_o, through_h, f, strict=True)
+        for d_above, da_t, by_dc_t, da_o_t, through_h_t, f_t in reversed(list(views)):
+            dc.addcmul_(dh, through_h_t)
+            by_dc_t.mul_(dc_thrice)
+            da_o_t.mul_(dh)
+            dc.mul_(f_t)
+            torch.addmm(d_above, da_t, U, out=dh)
+        da = da.flatten(0, 1)
+        dU, dW = da.T @ hs[:-1].flatten(0, 1), da.T @ x.flatten(0, 1)
+        dx = (da @ W).view_as(x) if ctx.needs_input_grad[0] else None
+        return dx, dh, dc, dW, dU, da.sum(dim=0)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from utils.config import key
@@ -66,7 +67,15 @@ class CausalConv(nn.Module):
         if past is None:
             past = x.new_zeros(x.shape[0], x.shape[1], self.history)
         x = torch.cat([past, x], dim=2)  # (B, C, history + T)
-        return self.conv(x), x[:, :, x.shape[2] - self.history :]
+        return self.convolve(x), x[:, :, x.shape[2] - self.history :]
+
+    def convolve(self, x: torch.Tensor) -> torch.Tensor:
+        """x (B, C, history + T) -> (B, C', T)."""
+        if x.shape[2] > self.history + 1:
+            return self.conv(x)
+        taps = x[:, :, :: self.conv.dilation[0]]  # T = 1, a stream: one product, (B, C k) by W
+        out = functional.linear(taps.flatten(1), self.conv.weight.flatten(1), self.conv.bias)
+        return out[:, :, None]
 
 
 class ResidualBlock(nn.Module):

@@ -7,7 +7,8 @@ each sublayer (Xiong et al. 2020). Attention is equation 1, for a query at t ove
 
 Every layer looks back over `context` characters, itself included: in a full pass this is a band in
 the T x T scores, in a stream a cache of the last context - 1 keys and values. Both are the same
-function, tested equal, however long the text.
+function, tested equal, however long the text. `CausalAttention.full` is the equation as it stands;
+what trains is the same by blocks, in attention.py.
 
 What a model knows of order: `positions` "none" leaves it to the causal mask alone (Haviv et al.
 2022), "learned" and "sinusoidal" add a vector to every character, "rotary" turns queries and keys
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from models.transformer.attention import Blockwise
 from utils.config import key
 from utils.helper_functions import characters
 
@@ -40,6 +42,9 @@ class ModelConfig:
     context: int = key("characters that every layer attends to, itself included", low=1)
     positions: str = key("order", choices=("none", "learned", "sinusoidal", "rotary"))
     dropout: float = key("share of every sublayer's output dropped in training", low=0, below=1)
+    window: int | None = key(
+        "attend to so few characters only; null: to the context", low=1, default=None
+    )
 
 
 def sinusoids(first: int, count: int, width: int) -> torch.Tensor:
@@ -75,11 +80,7 @@ def band(queries: int, keys: int, context: int, device: torch.device) -> torch.T
 
 
 class CausalAttention(nn.Module):
-    """Multi-head attention to the last `context` characters (Vaswani et al. 2017, 3.2).
-
-    What all layers share is computed once, by the model: `bias` (T, S), 0 where a query may look
-    and -inf where not, and for rotary positions the `waves` (2, T, D / 2) of the new characters.
-    """
+    """Multi-head attention to the last `context` characters (Vaswani et al. 2017, 3.2)."""
 
     def __init__(self, width: int, heads: int, context: int) -> None:
         super().__init__()
@@ -89,27 +90,32 @@ class CausalAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(
-        self,
-        x: torch.Tensor,
-        bias: torch.Tensor,
-        waves: torch.Tensor | None = None,
-        cache: Cache | None = None,
+        self, x: torch.Tensor, waves: torch.Tensor | None = None, cache: Cache | None = None
     ) -> tuple[torch.Tensor, Cache]:
-        """x (B, T, d), the cache so far -> output (B, T, d), the next cache."""
+        """x (B, T, d), the cache so far -> output (B, T, d), the next cache.
+
+        waves (2, T, D / 2) turn the new characters' queries and keys: rotary positions.
+        """
         B, T, d = x.shape
-        D = d // self.heads
-        q, k, v = self.qkv(x).view(B, T, 3, self.heads, D).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(x).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         if waves is not None:
             q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
             k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)  # (B, N, S, D)
-        S = k.shape[2]
-        q, keys, values = (tensor.flatten(0, 1) for tensor in (q, k, v))  # heads as a batch
-        scores = torch.baddbmm(bias, q, keys.transpose(1, 2), alpha=D**-0.5)  # bias + q k / √D
-        out = torch.softmax(scores, dim=2) @ values  # (B N, T, S) @ (B N, S, D)
-        out = out.view(B, self.heads, T, D).transpose(1, 2).reshape(B, T, d)  # heads side by side
-        first = max(0, S - (self.context - 1))  # older ones will never be looked at again
+        blockwise = T > 1  # the same, faster; a single query has no blocks
+        out = Blockwise.apply(q, k, v, self.context) if blockwise else self.full(q, k, v)
+        out = out.transpose(1, 2).reshape(B, T, d)  # heads side by side
+        first = max(0, k.shape[2] - (self.context - 1))  # older ones are never looked at again
         return self.out(out), (k[:, :, first:], v[:, :, first:])
+
+    def full(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Equation 1: queries q (B, N, T, D), the last ones among k and v (B, N, S, D) -> as q."""
+        T, S = q.shape[2], k.shape[2]
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])  # (B, N, T, S)
+        if T > 1 or self.context < S:  # else a single query, which may look at all there is
+            visible = band(T, S, self.context, q.device)
+            scores = scores.masked_fill(~visible, -math.inf)
+        return torch.softmax(scores, dim=3) @ v  # (B, N, T, D)
 
 
 class Block(nn.Module):
@@ -126,14 +132,10 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self,
-        x: torch.Tensor,
-        bias: torch.Tensor,
-        waves: torch.Tensor | None,
-        cache: Cache | None,
+        self, x: torch.Tensor, waves: torch.Tensor | None, cache: Cache | None
     ) -> tuple[torch.Tensor, Cache]:
         """x (B, T, d), the cache so far -> output (B, T, d), the next cache."""
-        attended, cache = self.attention(self.attention_norm(x), bias, waves, cache)
+        attended, cache = self.attention(self.attention_norm(x), waves, cache)
         x = x + self.dropout(attended)
         return x + self.dropout(self.mlp(self.mlp_norm(x))), cache
 
@@ -158,13 +160,13 @@ class Model(nn.Module):
             raise ValueError(f"sinusoidal positions need an even model.width, not {width}")
         self.vocabulary = vocabulary
         self.positions = config.positions
-        self.context = config.context
+        context = min(config.context, config.window or config.context)
         self.embed = nn.Linear(vocabulary, width)
         if config.positions == "learned":
             self.position_table = nn.Parameter(0.02 * torch.randn(config.context, width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.context, dropout=config.dropout)
+            Block(width, config.heads, context, dropout=config.dropout)
             for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)
@@ -189,12 +191,8 @@ class Model(nn.Module):
         ValueError where `learned` positions would run past `context`.
         """
         read, caches = state if state is not None else (0, (None,) * len(self.blocks))
-        T, cached = x.shape[1], 0 if caches[0] is None else caches[0][0].shape[2]
+        T = x.shape[1]
         hidden = self.embed(characters(x, self.vocabulary, self.head.weight.dtype))  # (B, T, d)
-        dtype, device = hidden.dtype, hidden.device
-        visible = band(T, cached + T, self.context, device)
-        bias = torch.zeros(T, cached + T, dtype=dtype, device=device)
-        bias = bias.masked_fill(~visible, -math.inf)
         waves = None
         if self.positions == "learned":
             if read + T > self.position_limit:
@@ -210,6 +208,6 @@ class Model(nn.Module):
             waves = sinusoids(read, T, hidden.shape[2] // self.blocks[0].attention.heads).to(hidden)
         hidden, new_caches = self.dropout(hidden), []
         for block, cache in zip(self.blocks, caches, strict=True):
-            hidden, cache = block(hidden, bias, waves, cache)
+            hidden, cache = block(hidden, waves, cache)
             new_caches.append(cache)
         return self.head(self.norm(hidden)), (read + T, tuple(new_caches))

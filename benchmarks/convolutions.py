@@ -1,0 +1,104 @@
+"""Our TCN beside the design it comes from, and writing with it beside re-reading.
+
+    python benchmarks/convolutions.py            the tables
+    python benchmarks/convolutions.py --quick    tiny sizes, no bound: does it work?
+
+"blocks": forward and backward of residual blocks of all dilations together, against the design of
+locuslab/TCN: padding on both sides, then what lies ahead is cut off. "writing": characters one by
+one through the state against the same model re-reading its receptive field for each of them. Both
+sides run in one process in turns, on as many threads as torch takes.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from benchmarks.turns import in_turns, row, table
+from models.tcn.modules import Model, ModelConfig, ResidualBlock
+from utils.errors import Parser, command, number
+from utils.streaming import write
+
+
+class PaddedBlock(nn.Module):
+    """Theirs: relu(x + f(x)), f twice a padded convolution, its end cut off, relu, dropout."""
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
+        super().__init__()
+        self.ahead = (kernel_size - 1) * dilation
+        self.first, self.second = (
+            weight_norm(
+                nn.Conv1d(channels, channels, kernel_size, padding=self.ahead, dilation=dilation)
+            )
+            for _ in range(2)
+        )
+        self.dropout = nn.Dropout(0.2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = x
+        for convolution in (self.first, self.second):
+            out = convolution(out)[:, :, : -self.ahead].contiguous()
+            out = self.dropout(torch.relu(out))
+        return torch.relu(x + out)
+
+
+def step(blocks: list[nn.Module], B: int, C: int, T: int) -> Callable[[], None]:
+    """Forward and backward of each block alone, all gradients from nothing."""
+    torch.manual_seed(0)
+    x, d_out = torch.randn(B, C, T, requires_grad=True), torch.randn(B, C, T)
+
+    def run() -> None:
+        for block in blocks:
+            block.zero_grad()
+            x.grad = None
+            out = block(x) if isinstance(block, PaddedBlock) else block(x, (None, None))[0]
+            out.backward(d_out)
+
+    return run
+
+
+@torch.no_grad()
+def reread(model: Model, length: int, x: torch.Tensor) -> None:
+    """The same without a state: the receptive field x (1, R) once more for every character."""
+    for _ in range(length):
+        x = torch.cat([x[:, 1:], model(x)[0][:, -1:].argmax(2)], dim=1)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
+    parser.add_argument("--turns", type=number(int, 1), default=10, help="of both (default: 10)")
+    args = parser.parse_args(argv)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32\n")
+    turns = 2 if args.quick else args.turns
+    B, C, T, levels, length = (2, 4, 16, 2, 3) if args.quick else (32, 128, 256, 7, 50)
+    dilations = [2**level for level in range(levels)]
+    ours = [ResidualBlock(C, 3, d, dropout=0.2) for d in dilations]
+    theirs = [PaddedBlock(C, 3, d) for d in dilations]
+    sides = {"ours": step(ours, B, C, T), "theirs": step(theirs, B, C, T)}
+    what = f"blocks ({B}, {C}, {T}), dilations 1 to {dilations[-1]}"
+    rows = [row(what, in_turns(sides, turns=turns), bound=None if args.quick else 1.0)]
+
+    config = ModelConfig("writer", C, 3, 8 if not args.quick else 2, 0.0)
+    model = Model(65, config).eval()
+    x = torch.randint(65, (1, model.receptive_field))
+    # A turn is 1/20 of the 1,000 characters: both cost the same for each.
+    sides = {
+        "ours": partial(write, model, x[0, :1], length, temperature=0),
+        "theirs": partial(reread, model, length, x),
+    }
+    what = f"writing {length}, receptive field {model.receptive_field}"
+    rows.append(row(what, in_turns(sides, turns=turns), bound=None if args.quick else 0.1))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

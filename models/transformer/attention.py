@@ -1,0 +1,189 @@
+"""Attention by blocks, with its gradient derived by hand: the same numbers, faster and smaller.
+
+Autograd would keep every weight a_ts for the backward pass, T x T of them in every head, and most
+of the time would go into writing and reading them. Here a block of queries meets a block of keys
+at a time, small enough for the processor's cache; pairs of blocks where no query may look at any
+key are skipped, so a context of w characters costs T w. What is kept is the output and one number
+per query (Dao et al. 2022, "FlashAttention", algorithms 1 and 4, with our loops over the blocks).
+
+Forward, the softmax of a row in pieces (Milakov & Gimelshein 2018, "Online normalizer
+calculation"): with m the largest score so far, z the sum of exp(s - m) and o the sum of
+exp(s - m) v, a block of scores S with the largest entry m' = max(m, max S) makes them
+
+    o  = exp(m - m') o + exp(S - m') V
+    z  = exp(m - m') z + rowsum exp(S - m'),    m = m'
+
+and after the last block the output is O = o / z. Kept is L = m + log z, the log of the sum of exp.
+
+Backward, with dX the gradient of the loss by X, from S = Q K^T / √D, P = softmax(S), O = P V:
+
+    P   = exp(S - L)                              the weights once more, from what was kept
+    dV  = P^T dO,   dP = dO V^T                   since O = P V
+    dS  = P * (dP - rowsum(P * dP))               softmax: ∂P_s / ∂S_r = P_s (1[r = s] - P_r)
+        = P * (dP - rowsum(dO * O))               since Σ_s P_ts (dO_t · V_s) = dO_t · O_t
+    dQ  = dS K / √D,   dK = dS^T Q / √D           since S = Q K^T / √D
+
+The last form of dS needs no whole row, so block after block adds its share to dQ, dK and dV. All
+exponentials are powers of 2, which torch computes in half the time: Q takes log2(e) / √D with it,
+and L is a log2. `CausalAttention.full` in modules.py is the readable form; tests hold the two
+equal, and gradcheck approves the derivation.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+QUERIES, KEYS = 64, 1024  # of a block, at most; KEYS >= QUERIES
+SCORES = {"cpu": 2**19}  # at a time, over several heads: about what a core's cache holds
+MANY_SCORES = 2**25  # on a GPU, where a larger piece keeps it busy
+
+
+class Blockwise(torch.autograd.Function):
+    """q (B, N, T, D), k and v (B, N, S, D), context -> (B, N, T, D). The queries are the last of S.
+
+    A query looks at the last `context` keys up to its own: see `band` in modules.py. float64 is
+    computed as such, all else in float32: long sums are no matter for half precision.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int
+    ) -> torch.Tensor:
+        B, N, T, D = q.shape
+        S = k.shape[2]
+        out = q.new_empty(B, T, N, D).transpose(1, 2)  # in the order of x: heads side by side
+        L = q.new_empty(B, N, T, 1, dtype=torch.promote_types(q.dtype, torch.float32))
+        blocks = Blocks(L, S, context)
+        room = blocks.room()
+        for part in blocks.parts():
+            Q, K, V = (heads(tensor[part], L.dtype) for tensor in (q, k, v))  # (R, T or S, D)
+            Q = Q * (math.log2(math.e) / math.sqrt(D))
+            for queries, key_blocks in blocks.meetings():
+                m = None
+                for keys in key_blocks:
+                    scores = product(Q[:, queries], K[:, keys], room)
+                    blocks.hide(scores, queries, keys)
+                    largest = scores.amax(2, keepdim=True)
+                    if m is None:
+                        m = largest
+                        P = scores.sub_(m).exp2_()
+                        z = P.sum(2, keepdim=True)
+                        o = torch.bmm(P, V[:, keys])
+                    else:
+                        largest = torch.maximum(m, largest)
+                        fade = m.sub_(largest).exp2_()
+                        m = largest
+                        P = scores.sub_(m).exp2_()
+                        z.mul_(fade).add_(P.sum(2, keepdim=True))
+                        o.mul_(fade).baddbmm_(P, V[:, keys])
+                put(out[part][:, :, queries], o.div_(z))
+                put(L[part][:, :, queries], m.add_(z.log2_()))
+        ctx.save_for_backward(q, k, v, out, L)
+        ctx.context = context
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(
+        ctx: Any, d_out: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
+        q, k, v, out, L = ctx.saved_tensors
+        D, S = q.shape[3], k.shape[2]
+        dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+        blocks = Blocks(L, S, ctx.context)
+        room, second_room = blocks.room(), blocks.room()
+        for part in blocks.parts():
+            Q, K, V = (heads(tensor[part], L.dtype) for tensor in (q, k, v))
+            O_part, dO, L_part = (heads(tensor[part], L.dtype) for tensor in (out, d_out, L))
+            Q = Q * (math.log2(math.e) / math.sqrt(D))
+            dO_O = (dO * O_part).sum(2, keepdim=True)  # (R, T, 1)
+            dQ, dK, dV = torch.zeros_like(Q), torch.zeros_like(K), torch.zeros_like(V)
+            for queries, key_blocks in blocks.meetings():
+                for keys in key_blocks:
+                    scores = product(Q[:, queries], K[:, keys], room)
+                    blocks.hide(scores, queries, keys)
+                    P = scores.sub_(L_part[:, queries]).exp2_()
+                    dV[:, keys] += torch.bmm(P.transpose(1, 2), dO[:, queries])
+                    dP = product(dO[:, queries], V[:, keys], second_room)
+                    dS = dP.sub_(dO_O[:, queries]).mul_(P)
+                    dQ[:, queries] += torch.bmm(dS, K[:, keys])
+                    dK[:, keys] += torch.bmm(dS.transpose(1, 2), Q[:, queries])
+            put(dq[part], dQ.div_(math.sqrt(D)))
+            put(dk[part], dK.mul_(math.log(2)))  # Q had log2(e) / √D with it
+            put(dv[part], dV)
+        return dq, dk, dv, None
+
+
+class Blocks:
+    """What is computed at a time: heads in parts, in them blocks of queries and of keys.
+
+    L (B, N, T, 1) stands for the queries, which are the last T of the S keys' places.
+    """
+
+    def __init__(self, L: torch.Tensor, S: int, context: int) -> None:
+        self.B, self.N, self.T, _ = L.shape
+        self.S, self.context, self.past = S, context, S - self.T
+        block = min(QUERIES, self.T) * min(KEYS, S, context + QUERIES - 1)
+        scores = SCORES.get(L.device.type, MANY_SCORES)
+        self.heads_at_a_time = min(self.B * self.N, max(1, scores // block))
+        self.room = lambda: L.new_empty(self.heads_at_a_time * block)  # memory for their scores
+        hidden = L.new_full((min(QUERIES, self.T),) * 2, -math.inf)
+        self.future, self.forgotten = hidden.triu(1), hidden.tril(-1)
+
+    def parts(self) -> Iterator[tuple[slice, slice]]:
+        """(rows of the batch, heads): some whole rows, or some heads of one."""
+        rows, heads = max(1, self.heads_at_a_time // self.N), min(self.N, self.heads_at_a_time)
+        for b in range(0, self.B, rows):
+            for n in range(0, self.N, heads):
+                yield slice(b, b + rows), slice(n, n + heads)
+
+    def meetings(self) -> Iterator[tuple[slice, list[slice]]]:
+        """Each block of queries with the blocks of keys that it looks at.
+
+        Keys come from right to left: the first block has every query's own key, so that no row of
+        scores is hidden from end to end before its largest one is known.
+        """
+        for a in range(0, self.T, QUERIES):
+            b = min(a + QUERIES, self.T)
+            oldest = max(0, self.past + a - self.context + 1)  # key of the first query
+            ends = range(self.past + b, oldest, -KEYS)
+            yield slice(a, b), [slice(max(oldest, end - KEYS), end) for end in ends]
+
+    def hide(self, scores: torch.Tensor, queries: slice, keys: slice) -> None:
+        """Adds -inf in place to scores (R, queries, keys) where a query may not look.
+
+        That is two triangles, however wide the block between them. 4 queries, context 3: the key
+        of the first query is the first column of `future` (u), and the key context - 1 before it
+        the first column of `forgotten` (l).
+
+            . . 1 u u u
+            l . . 1 u u
+            l l . . 1 u
+            l l l . . 1
+        """
+        count, width = scores.shape[1:]
+        own = self.past + queries.start - keys.start  # column of the first query's own key
+        if own < width:
+            scores[:, :, own:] += self.future[:count, : width - own]
+        oldest = own - self.context + 1
+        if -count < oldest < width:
+            first, end = max(oldest, 0), min(oldest + count, width)
+            scores[:, :, first:end] += self.forgotten[:count, first - oldest : end - oldest]
+
+
+def product(a: torch.Tensor, b: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
+    """a (R, queries, D), b (R, keys, D) -> a b^T (R, queries, keys), in room's memory."""
+    shape = (len(a), a.shape[1], b.shape[1])
+    return torch.bmm(a, b.transpose(1, 2), out=room[: math.prod(shape)].view(shape))
+
+
+def heads(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """(B, N, T, D) of any strides -> (R = B N, T, D), in one piece as bmm likes it."""
+    return x.to(dtype).flatten(0, 1).contiguous()
+
+
+def put(place: torch.Tensor, values: torch.Tensor) -> None:
+    """Writes (R, T, D) to (B, N, T, D)."""
+    place.copy_(values.view(place.shape))
