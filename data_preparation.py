@@ -10,8 +10,11 @@ or four bytes a character), the form for long texts. `alphabet.npy` holds the so
 """
 
 import argparse
+import functools
+import io
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,46 +23,96 @@ from tqdm import tqdm
 from utils import paths
 from utils.errors import Parser, UserError, command
 from utils.paths import check_name, data_folder, shown
-from utils.text_data import FORMATS
+
+FORMATS = ("one_hot", "codes")
+BLOCK = 2**20  # bytes or characters that are worked on at a time
 
 
 def read_text(file: Path, *, raw: bool = False) -> str:
     """The text of a UTF-8 file, its line ends as they are; in lower case and without empty lines
     unless raw. UserError where there is no such text."""
+    return "".join(read_blocks(file, raw=raw))
+
+
+def read_blocks(file: Path, *, raw: bool = False) -> list[str]:
+    """The same in blocks of about a million characters that end where a line does, or a word.
+
+    As one string a large text would take several times its size: four bytes for each character
+    where a single one of them needs as many, and all of it once more while it is lower-cased.
+    """
+    blocks, place = [], 0
     try:
-        # newline="" leaves "\r\n" alone. A byte order mark is no character of a course's text.
-        with open(file, encoding="utf-8" if raw else "utf-8-sig", newline="") as lines:
-            text = lines.read() if raw else "".join(line for line in lines if line.strip()).lower()
+        with open(file, "rb") as content:
+            while lines := content.read(BLOCK) + content.readline():
+                block = lines.decode("utf-8")
+                if not raw:
+                    if place == 0:  # a byte order mark is no character of a course's text
+                        block = block.removeprefix("\ufeff")
+                    block = "".join(line for line in _lines(block) if line.strip())
+                blocks += [part if raw else part.lower() for part in _parts(block)]
+                place += len(lines)
     except FileNotFoundError:
         raise UserError(f"no such file: {file}: give --text a UTF-8 text") from None
     except IsADirectoryError:
         raise UserError(f"{file} is a folder: give one text file") from None
     except UnicodeDecodeError as problem:
-        raise UserError(f"{file} is not UTF-8 text (byte {problem.start}): convert it") from None
-    if not text.strip():
+        raise UserError(
+            f"{file} is not UTF-8 text (byte {place + problem.start}): convert it"
+        ) from None
+    if all(block.isspace() for block in blocks):
         raise UserError(f"{file} has no text in it: nothing to learn from")
-    if "\0" in text:
+    if any("\0" in block for block in blocks):
         raise UserError(f"{file} contains NUL characters: it is no text file")
-    return text
+    return blocks
 
 
-def txt_to_numpy(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _lines(block: str) -> Iterator[str]:
+    """Its lines with their ends "\\n", "\\r\\n" or "\\r"; str.splitlines knows others too."""
+    return iter(io.StringIO(block, newline=""))
+
+
+def _parts(block: str) -> Iterator[str]:
+    """A block, in parts where it holds a line of millions of characters.
+
+    Each ends with a space: what the lower case of a Greek sigma is depends on its whole word.
+    """
+    start = 0
+    while start < len(block):
+        end = block.find(" ", start + 2 * BLOCK) + 1 or len(block)
+        yield block[start:end]
+        start = end
+
+
+def txt_to_numpy(text: str | list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A text of N characters in L lines -> alphabet (V,), codes (N,), length of each line (L,).
 
     alphabet: the sorted characters, one each. codes: uint8, or uint16 or uint32 where V needs it.
-    Lines end with "\\n", "\\r\\n" or "\\r" and keep their end: the lengths sum to N.
+    Lines end with "\\n", "\\r\\n" or "\\r" and keep their end: the lengths sum to N. A large text
+    may come in blocks, none of which ends within "\\r\\n".
     """
-    points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)  # one number a character
+    blocks = [text] if isinstance(text, str) else text
     present = np.zeros(0x110000, dtype=bool)  # every Unicode character
-    present[points] = True
+    for block in blocks:
+        present[_points(block)] = True
     alphabet = np.flatnonzero(present)
     code_of = np.zeros(len(present), dtype=np.min_scalar_type(len(alphabet) - 1))
     code_of[alphabet] = np.arange(len(alphabet))
-    ends = points == ord("\n")
-    ends[:-1] |= (points[:-1] == ord("\r")) & (points[1:] != ord("\n"))
-    ends[-1] = True
-    lengths = np.diff(np.flatnonzero(ends), prepend=-1)
-    return np.array([chr(point) for point in alphabet]), code_of[points], lengths
+    codes = np.empty(sum(map(len, blocks)), dtype=code_of.dtype)
+    last, start = [np.array([-1])], 0  # where lines end
+    for block in blocks:
+        points = _points(block)
+        codes[start : start + len(points)] = code_of[points]
+        ends = points == ord("\n")
+        ends[:-1] |= (points[:-1] == ord("\r")) & (points[1:] != ord("\n"))
+        ends[-1] |= points[-1] == ord("\r") or start + len(points) == len(codes)
+        last.append(start + np.flatnonzero(ends))
+        start += len(points)
+    return np.array([chr(point) for point in alphabet]), codes, np.diff(np.concatenate(last))
+
+
+def _points(block: str) -> np.ndarray:
+    """One number a character, uint32."""
+    return np.frombuffer(block.encode("utf-32-le"), dtype=np.uint32)
 
 
 def write(
@@ -90,12 +143,21 @@ def write(
             digits = max(4, len(str(len(lengths) - 1)))
             lines = np.split(codes, np.cumsum(lengths)[:-1])
             for index, line in enumerate(tqdm(lines, desc="samples", unit="line", disable=None)):
-                np.save(partial / f"sample_{index:0{digits}}.npy", one_hot[line])
+                content = _header(len(line), len(alphabet)) + one_hot[line].tobytes()
+                (partial / f"sample_{index:0{digits}}.npy").write_bytes(content)
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@functools.cache
+def _header(T: int, V: int) -> bytes:
+    """What np.save writes before the numbers of a uint8 array (T, V); it takes longer than they."""
+    header = io.BytesIO()
+    np.save(header, np.empty((T, V), dtype=np.uint8))
+    return header.getvalue()[: -T * V]
 
 
 def _ours(entry: Path) -> bool:
@@ -105,8 +167,7 @@ def _ours(entry: Path) -> bool:
 def prepare(file: Path, name: str, *, raw: bool = False, form: str = "one_hot") -> Path:
     """The whole way from a file to data/<name>/, which it returns. UserError for bad input."""
     folder = data_folder(name)
-    text = read_text(file, raw=raw)
-    alphabet, codes, lengths = txt_to_numpy(text)
+    alphabet, codes, lengths = txt_to_numpy(read_blocks(file, raw=raw))
     write(folder, alphabet, codes, lengths, form)
     samples = f"{len(lengths):,} samples" if form == "one_hot" else "one file of codes"
     print(f"{shown(folder)}: {len(codes):,} characters, an alphabet of {len(alphabet)}, {samples}")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from utils import config as configuration
-from utils import paths
+from utils import distributed, paths
 from utils.checkpoint import write_whole
 from utils.errors import UserError
 from utils.image_data import Images, unit_range
@@ -89,7 +89,7 @@ class Solver:
             torch.manual_seed(config.training.seed)
             task = VAETask(built(training.shape, config), training, validation, config)
             describe(task, run)
-            if resume is None:
+            if resume is None and distributed.first():
                 run.clear()
                 untrained(task, run)
             history = fit(
@@ -99,7 +99,7 @@ class Solver:
                 milestones=config.training.pictures,
                 resume=resume,
             )
-            if not run.dry:
+            if not run.dry and distributed.first():
                 report(task, run, history)
 
     def generate_from_latent(self, count: int, seed: int, *beside: "Solver") -> None:

@@ -1,5 +1,8 @@
 """A text file becomes numbers, and the numbers become the text again."""
 
+import io
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +10,9 @@ import pytest
 
 import data_preparation
 from data_preparation import txt_to_numpy
+from tests.conftest import REPOSITORY
 from utils import paths
+from utils.errors import UserError
 from utils.helper_functions import char_to_one_hot, one_hot_to_char
 from utils.raw_data import raw_data
 from utils.text_data import Text, decode, load_text
@@ -94,6 +99,47 @@ def test_codes_take_as_few_bytes_as_the_alphabet_allows():
         assert (codes == np.arange(count)).all()
         assert "".join(alphabet) == text
         assert lengths.tolist() == [count]
+
+
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "as in the course"])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_a_text_in_blocks_is_the_text(text, raw, tmp_path, monkeypatch):
+    """Blocks far smaller than its lines change nothing: neither what is kept nor a small letter."""
+    text = f"{text} ΣΑΣ ΟΔΟΣ.ΑΒ İ ß\n{text}"
+    file = tmp_path / "text.txt"
+    file.write_bytes(text.encode("utf-8"))
+    whole = text
+    if not raw:
+        lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
+        whole = "".join(line for line in lines if line.strip()).lower()
+    for size in (1, 2, 7, 2**20):
+        monkeypatch.setattr(data_preparation, "BLOCK", size)
+        blocks = data_preparation.read_blocks(file, raw=raw)
+        assert "".join(blocks) == whole
+        assert size > 7 or len(blocks) > 1
+        for one, other in zip(txt_to_numpy(blocks), txt_to_numpy(whole), strict=True):
+            assert one.dtype == other.dtype
+            assert (one == other).all()
+
+
+def test_the_place_of_a_wrong_byte_is_that_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_preparation, "BLOCK", 10)
+    file = tmp_path / "text.txt"
+    file.write_bytes(b"one line\n" * 30 + b"an\xff")
+    for raw in (True, False):
+        with pytest.raises(UserError, match=r"is not UTF-8 text \(byte 272\)"):
+            data_preparation.read_text(file, raw=raw)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak memory")
+def test_the_benchmark_of_large_texts_runs():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(REPOSITORY / "benchmarks/large_texts.py"), "--quick"],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 10
+    assert "| 20 steps from the memory map | 1 |" in done.stdout
 
 
 def test_one_hot_refuses_what_is_no_character():

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from utils import config as configuration
+from utils import distributed
 from utils.config import key
 from utils.device import (
     DEVICES,
@@ -71,8 +72,10 @@ def forged_nats(logits: torch.Tensor) -> torch.Tensor:
 
 def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     """A step of the optimiser's own parameters: the opponent's get no gradient."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad()
-    loss.backward(inputs=[p for group in optimizer.param_groups for p in group["params"]])
+    loss.backward(inputs=parameters)
+    distributed.average_gradients(parameters)
     optimizer.step()
 
 
@@ -135,6 +138,7 @@ class DigitTask(ABC):
             torch.optim.Adam(module.parameters(), lr=rate, betas=betas, fused=True)
             for module, rate in zip((player, discriminator), rates, strict=True)
         )
+        distributed.own_random_numbers()
 
     @abstractmethod
     def learn(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -184,14 +188,14 @@ class DigitTask(ABC):
             "discriminator": self.discriminator.state_dict(),
             "player_optimizer": self.player_optimizer.state_dict(),
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-            "random": random_state(self.device),
+            "random": distributed.gathered(random_state(self.device)),
         }
 
     def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
         self.average.load_state_dict(content["model"])
         for name in ("player", "discriminator", "player_optimizer", "discriminator_optimizer"):
             getattr(self, name).load_state_dict(state[name])
-        restore_random_state(state["random"], self.device)
+        restore_random_state(distributed.own(state["random"]), self.device)
 
 
 def train(
@@ -202,7 +206,9 @@ def train(
 ) -> None:
     """The whole of a train.py after its command line is read: data, task, fit, final numbers."""
     with opened(task_type.kind, config, args, overrides) as (run, config, resume):
-        training, validation = split(digits(config.data.dataset)[0], VALIDATION_SHARE, seed=0)
+        with distributed.in_turns():
+            pictures = digits(config.data.dataset)[0]
+        training, validation = split(pictures, VALIDATION_SHARE, seed=0)
         if run.dry:
             short = dataclasses.replace(config.training, epochs=1, batch_size=8)
             config = dataclasses.replace(config, training=short)
@@ -211,7 +217,7 @@ def train(
         task = task_type(training, validation, config)
         print(training.summary())
         describe(task, run)
-        if resume is None:
+        if resume is None and distributed.first():
             run.clear()
             task.samples(0, run)
         epochs = config.training.epochs

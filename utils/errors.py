@@ -60,6 +60,11 @@ def _mistake(text: str) -> int:
     return 2
 
 
+def _speaks() -> bool:
+    """Of the processes that torchrun has started, one on each machine says what all of them met."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | None], int]:
     """Turns `main(argv)` into one that returns an exit status: 0, 2 for a mistake, 128 + signal."""
 
@@ -71,7 +76,7 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
         try:
             main(argv)
         except UserError as mistake:
-            return _mistake(str(mistake))
+            return _mistake(str(mistake)) if _speaks() else 2
         except BrokenPipeError:  # who read our output has gone, as after `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
             return 141  # 128 + SIGPIPE
@@ -83,7 +88,8 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
                 raise
             return _mistake("not enough memory: take a smaller model, smaller batches or less data")
         except Interrupted as stop:
-            print(stop, file=sys.stderr)
+            if _speaks():
+                print(stop, file=sys.stderr)
             return stop.status
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -10,14 +10,14 @@ import threading
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, Protocol
 
 import torch
 from tqdm import tqdm
 
-from utils import checkpoint
+from utils import checkpoint, distributed
 from utils.errors import Interrupted, UserError
 from utils.paths import shown
 from utils.plots import Measure, loss_curves
@@ -44,7 +44,7 @@ class Task(Protocol):
         """The batches of an epoch from index `first` on: the same ones whenever it is called."""
 
     def step(self, batch: Any, number: int) -> dict[str, float]:
-        """Learns from one batch, the number-th since the start of training; its losses."""
+        """Learns from this rank's share of the number-th batch of all; its losses."""
 
     def validate(self) -> dict[str, float]:
         """Further columns for the epoch that ended."""
@@ -56,7 +56,10 @@ class Task(Protocol):
         """What rebuilds the model from a checkpoint: kind, config, ..., weights."""
 
     def training_state(self) -> dict[str, Any]:
-        """What else an exact resume needs: optimiser, random numbers, carried state."""
+        """What else an exact resume needs: optimiser, random numbers, carried state.
+
+        Called by all ranks, so that what differs between them can be `distributed.gathered`.
+        """
 
     def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
         """Puts back what content() and training_state() gave."""
@@ -96,8 +99,9 @@ def fit(
     After every epoch: last.pt, best.pt, history.csv, TensorBoard events; at milestones also
     epoch_NNNN.pt. `resume` is a checkpoint's content, `quiet` prints nothing. UserError where a
     loss or a weight is no longer finite, before it is saved; Interrupted after a signal, when the
-    step is finished and saved.
+    step is finished and saved. Under torchrun all ranks are in here, and rank 0 does the writing.
     """
+    writes = distributed.first()
     history: list[dict[str, Any]] = []
     index, sums, seconds = 0, {}, 0.0  # the running epoch: batches done, summed losses, time
     if resume is not None:
@@ -105,12 +109,13 @@ def fit(
         history, index = place["history"], place["index"]
         sums, seconds = place["sums"], place["seconds"]
         task.restore(resume, resume["training"]["task"])
-    run.sweep()
-    checkpoint.write_whole(
-        run.checkpoints / "config.json",
-        (json.dumps(task.content()["config"], indent=2) + "\n").encode(),
-    )
-    _write_history(run, history)
+    if writes:
+        run.sweep()
+        checkpoint.write_whole(
+            run.checkpoints / "config.json",
+            (json.dumps(task.content()["config"], indent=2) + "\n").encode(),
+        )
+        _write_history(run, history)
 
     def save(name: str, *, training: bool) -> None:
         row = history[-1] if history else {}
@@ -118,7 +123,8 @@ def fit(
         if training:
             place = {"history": history, "index": index, "sums": sums, "seconds": seconds}
             content["training"] = {"place": place, "task": task.training_state()}
-        checkpoint.save(run.checkpoints / name, content)
+        if writes:
+            checkpoint.save(run.checkpoints / name, content)
 
     def ensure_finite(losses: Mapping[str, Any]) -> None:
         for name, value in losses.items():
@@ -131,12 +137,13 @@ def fit(
         ensure_finite({"a weight": [task.content()["model"], task.training_state()]})
 
     def stop_if_asked() -> None:
-        if stop.received is not None:
+        received = distributed.largest(stop.received or 0)  # all stop at the same step, or none
+        if received:
             ensure_finite_state()
             save("last.pt", training=True)
             done = f"epoch {len(history) + (index > 0)} of {epochs}, batch {index} of {len(task)}"
             raise Interrupted(
-                stop.received,
+                received,
                 f"stopped in {done if index else f'epoch {len(history)}'}; "
                 f"go on with --resume --ckpt_name {run.name}",
             )
@@ -146,16 +153,18 @@ def fit(
         initial=(len(history) * len(task) + index) * task.units_per_step,
         unit=task.unit,
         unit_scale=True,
-        disable=quiet or None,  # None: no bar in a log file
+        disable=quiet or not writes or None,  # None: no bar in a log file
         dynamic_ncols=True,
     )
     last_line = 0.0
-    with StopSignals() as stop, bar, _tensorboard(run, len(history) * len(task)) as board:
+    events = _tensorboard(run, len(history) * len(task)) if writes else nullcontext()
+    with StopSignals() as stop, bar, events as board:
         while len(history) < epochs:
             epoch, began = len(history) + 1, time.perf_counter() - seconds
             bar.set_description(f"epoch {epoch}/{epochs}")
             for batch in task.batches(epoch, index):
-                losses = task.step(batch, len(history) * len(task) + index + 1)
+                number = len(history) * len(task) + index + 1
+                losses = distributed.mean(task.step(distributed.share(batch), number))
                 index += 1
                 ensure_finite(losses)
                 for name, loss in losses.items():
@@ -168,7 +177,7 @@ def fit(
             ensure_finite_state()
             row = {"epoch": epoch, "step": epoch * len(task)}
             row |= {name: total / len(task) for name, total in sums.items()}
-            row |= task.validate()
+            row |= distributed.from_first(task.validate)
             ensure_finite(row)
             row["seconds"] = round(seconds, 3)
             row["per_second"] = round(len(task) * task.units_per_step / max(seconds, 1e-9))
@@ -177,19 +186,22 @@ def fit(
             index, sums, seconds = 0, {}, 0.0
             is_milestone = epoch in milestones or epoch == epochs
             if is_milestone:
-                task.milestone(row, run)
+                if writes:
+                    task.milestone(row, run)
                 save(f"epoch_{epoch:04}.pt", training=False)
             if is_best:
                 save("best.pt", training=False)
             save("last.pt", training=True)  # last of all: killed before, the epoch is done again
-            _write_history(run, history)
-            for name, value in row.items():
-                board.add_scalar(name, value, row["step"])
+            if writes:
+                _write_history(run, history)
+                for name, value in row.items():
+                    board.add_scalar(name, value, row["step"])
             if not quiet and (is_milestone or time.perf_counter() - last_line > 10):
                 last_line = time.perf_counter()
                 bar.write(f"epoch {epoch:>4}  " + _line(row, task))
             stop_if_asked()
-    loss_curves(history, run.results / "loss.png", task.title, task.measure, task.monitor)
+    if writes:
+        loss_curves(history, run.results / "loss.png", task.title, task.measure, task.monitor)
     return history
 
 

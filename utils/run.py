@@ -10,14 +10,14 @@ from typing import Any
 
 from torch import nn
 
-from utils import checkpoint, config, paths
+from utils import checkpoint, config, distributed, paths
 from utils.device import choose_device
 from utils.errors import UserError
 from utils.paths import shown
 
 # What may not change when a run goes on: the model's shape and the order of its data.
 FIXED = {"model", "data"}
-FIXED_KEYS = {("training", "batch_size"), ("training", "length"), ("training", "seed")}
+FIXED_KEYS = {("training", name) for name in ("batch_size", "length", "seed", "precision")}
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,21 @@ def opened(
 ) -> Iterator[tuple[Run, Any, dict[str, Any] | None]]:
     """What a training command is about -> run, settings, and the checkpoint to resume, or None.
 
-    A dry run writes to a temporary folder, gone afterwards. UserError as in `begin` and `go_on`.
+    A dry run writes to a temporary folder, gone afterwards. Under torchrun all processes are one
+    run: rank 0 looks at its files. UserError as in `begin` and `go_on`.
     """
-    if args.resume:
-        yield go_on(kind, settings, overrides)
-    elif args.dry_run:
-        with tempfile.TemporaryDirectory(prefix="dry-run-") as folder:
-            checkpoints, results = Path(folder, "checkpoints"), Path(folder, "results")
-            yield Run(settings.model.name, checkpoints, results, dry=True), settings, None
-        print("dry run: one tiny pass of everything went well; nothing was kept")
-    else:
-        yield begin(args, settings), settings, None
+    with distributed.group():
+        if args.resume:
+            yield go_on(kind, settings, overrides)
+            return
+        distributed.check_batch(settings.training.batch_size)
+        if args.dry_run:
+            with tempfile.TemporaryDirectory(prefix="dry-run-") as folder:
+                checkpoints, results = Path(folder, "checkpoints"), Path(folder, "results")
+                yield Run(settings.model.name, checkpoints, results, dry=True), settings, None
+            print("dry run: one tiny pass of everything went well; nothing was kept")
+        else:
+            yield distributed.from_first(lambda: begin(args, settings)), settings, None
 
 
 def begin(args: Namespace, settings: Any) -> Run:
@@ -100,18 +104,14 @@ def go_on(
     """
     run = Run.named(settings.model.name)
     last = run.checkpoints / "last.pt"
-    if not last.is_file():
-        way = "--overwrite starts the run anew" if run.files() else "leave --resume out"
-        raise UserError(f"{shown(last)} is not there, so there is nothing to resume: {way}")
-    content = checkpoint.load(last, kind)
-    if "training" not in content:
-        raise UserError(f"{shown(last)} holds no training state to resume from")
+    content = distributed.from_first(lambda: last_checkpoint(kind, run))
     saved = config.build(content["config"], type(settings), shown(last))
     for (section, name), value in overrides.items():
         before = getattr(getattr(saved, section), name)
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
             raise UserError(f"{section}.{name} was {before!r} and cannot change with --resume")
     resumed = config.override(saved, overrides)
+    distributed.check_batch(resumed.training.batch_size)
     if content["epoch"] >= resumed.training.epochs:
         print(f"{run.name} is finished: only more training.epochs than {content['epoch']} go on")
     for section, values in config.plain(resumed).items():
@@ -120,6 +120,18 @@ def go_on(
             if wanted != value:
                 print(f"resumed with {section}.{name} {value!r} of the run, not {wanted!r}")
     return run, resumed, content
+
+
+def last_checkpoint(kind: str, run: Run) -> dict[str, Any]:
+    """A run's last.pt. UserError where there is none that could be resumed."""
+    last = run.checkpoints / "last.pt"
+    if not last.is_file():
+        way = "--overwrite starts the run anew" if run.files() else "leave --resume out"
+        raise UserError(f"{shown(last)} is not there, so there is nothing to resume: {way}")
+    content = checkpoint.load(last, kind)
+    if "training" not in content:
+        raise UserError(f"{shown(last)} holds no training state to resume from")
+    return content
 
 
 def load_model(

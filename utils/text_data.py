@@ -12,7 +12,6 @@ from utils.config import key
 from utils.errors import UserError
 from utils.paths import data_folder, shown
 
-FORMATS = ("one_hot", "codes")
 VALIDATION_SHARE = 0.1  # the last tenth of the characters
 
 
@@ -41,6 +40,11 @@ class Text:
     @property
     def validation(self) -> np.ndarray:
         return self.codes[self.cut :]
+
+    def counts(self) -> np.ndarray:
+        """How often each character occurs in the training text (V,)."""
+        parts = (self.training[start : start + 2**20] for start in range(0, self.cut, 2**20))
+        return sum(np.bincount(part, minlength=len(self.alphabet)) for part in parts)
 
 
 def encode(text: str, alphabet: list[str]) -> torch.Tensor:

@@ -12,10 +12,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from utils import checkpoint
+from utils import checkpoint, distributed
 from utils import config as configuration
 from utils.config import key
-from utils.device import DEVICES, choose_device, moved, random_state, restore_random_state
+from utils.device import (
+    DEVICES,
+    PRECISIONS,
+    choose_device,
+    in_precision,
+    moved,
+    random_state,
+    restore_random_state,
+)
 from utils.errors import UserError
 from utils.loop import fit
 from utils.plots import Measure
@@ -42,6 +50,9 @@ class TrainingConfig:
     clip_norm: float = key("longest gradient of all parameters together", above=0)
     seed: int = key("of the weights, the order and dropout", low=0)
     device: str = key("where to run", choices=DEVICES)
+    precision: str = key(
+        "of the products in training; bfloat16 is for CUDA", choices=PRECISIONS, default="float32"
+    )
 
 
 def config_type(model_config: type) -> type:
@@ -93,6 +104,8 @@ class TextTask:
         self.units_per_step = training.batch_size * training.length
         self.device = choose_device(training.device)
         self.model = model.to(self.device)
+        self.network = distributed.parallel(self.model)
+        distributed.own_random_numbers()
         self.state = None
         matrices = [p for p in model.parameters() if sum(size > 1 for size in p.shape) >= 2]
         vectors = [p for p in model.parameters() if sum(size > 1 for size in p.shape) < 2]
@@ -127,8 +140,9 @@ class TextTask:
 
         x, y = (codes.to(self.device) for codes in batch)  # (B, T) each
         self.optimizer.zero_grad()
-        logits, state = self.model(x, self.state)  # (B, T, V)
-        loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+        with in_precision(training.precision, self.device):
+            logits, state = self.network(x, self.state)  # (B, T, V)
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), y.flatten())
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
         self.optimizer.step()
@@ -155,16 +169,16 @@ class TextTask:
     def training_state(self) -> dict[str, Any]:
         return {
             "optimizer": self.optimizer.state_dict(),
-            "random": random_state(self.device),
-            "state": moved(self.state, "cpu"),
+            "random": distributed.gathered(random_state(self.device)),
+            "state": distributed.gathered(moved(self.state, "cpu")),
             "protocol": self.protocol.entries,
         }
 
     def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        restore_random_state(state["random"], self.device)
-        self.state = moved(state["state"], self.device)
+        restore_random_state(distributed.own(state["random"]), self.device)
+        self.state = moved(distributed.own(state["state"]), self.device)
         self.protocol.entries = state["protocol"]
 
 
@@ -177,15 +191,16 @@ def train(
 ) -> None:
     """The whole of a train.py after its command line is read: data, model, fit, final numbers."""
     with opened(kind, config, args, overrides) as (run, config, resume):
-        text = load_text(config.data.name)
+        with distributed.in_turns():
+            text = load_text(config.data.name)
         if run.dry:
             config, text = tiny(config, text)
         torch.manual_seed(config.training.seed)
         task = TextTask(kind, built(build, config.model, text.alphabet), text, config)
-        if resume is None:
-            run.clear()
-        elif resume["alphabet"] != text.alphabet:
+        if resume is not None and resume["alphabet"] != text.alphabet:
             raise UserError(f"data/{config.data.name} has changed since the run began")
+        if resume is None and distributed.first():
+            run.clear()
         describe(task, run)
         history = fit(
             task,
@@ -194,7 +209,7 @@ def train(
             milestones=config.protocol.epochs,
             resume=resume,
         )
-        if not run.dry:
+        if not run.dry and distributed.first():
             report(task, run, history)
 
 
@@ -210,7 +225,8 @@ def built(
 
 def tiny(config: Any, text: Text) -> tuple[Any, Text]:
     """The same settings for one epoch of two small batches, on the start of the text."""
-    batch_size, length = min(2, config.training.batch_size), min(32, config.training.length)
+    batch_size = min(2 * distributed.size(), config.training.batch_size)
+    length = min(32, config.training.length)
     training = dataclasses.replace(
         config.training, epochs=1, batch_size=batch_size, length=length, warmup_steps=1
     )
@@ -231,7 +247,7 @@ def describe(task: TextTask, run: Run) -> None:
     )
     if parameters > 20 * len(text.training):
         print("note: over 20 parameters for every character of the text: it will be memorised")
-    rare = sum(np.bincount(np.asarray(text.training), minlength=len(text.alphabet)) < 10)
+    rare = sum(text.counts() < 10)
     if rare > len(text.alphabet) / 2:
         print(f"note: {rare} of {len(text.alphabet)} characters occur less than 10 times")
     if hasattr(task.model, "receptive_field"):

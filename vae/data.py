@@ -68,14 +68,10 @@ def unseen_images(data: Any) -> Images | None:
 def _parts(data: Any, shape: tuple[int, int, int]) -> tuple[Images, Images]:
     """Training and validation pictures that exist as such."""
     with distributed.in_turns():  # they may have to be fetched or decoded first
-        if data.data is None:
-            images = mnist.digits(data.dataset)[0]
-        else:
+        if data.data is not None:
             channels, side, _ = shape
-            images = load_images(Path(data.data), side, channels)
-    training, validation = split(images, VALIDATION_SHARE, seed=0)
-    if data.data is not None:
-        return training, validation
+            return split(load_images(Path(data.data), side, channels), VALIDATION_SHARE, seed=0)
+        training, validation = split(mnist.digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
     return training.take(slice(data.images)), validation.take(slice(data.held_out))
 
 

@@ -11,7 +11,15 @@ import torch
 from utils import checkpoint, distributed
 from utils import config as configuration
 from utils.config import key
-from utils.device import DEVICES, choose_device, evaluating, random_state, restore_random_state
+from utils.device import (
+    DEVICES,
+    PRECISIONS,
+    choose_device,
+    evaluating,
+    in_precision,
+    random_state,
+    restore_random_state,
+)
 from utils.errors import UserError
 from utils.image_data import Batches, Images, unit_range
 from utils.plots import Measure, picture_rows
@@ -68,6 +76,9 @@ class TrainingConfig:
     pictures: list[int] = key("epochs after which samples are drawn, besides the last", low=1)
     seed: int = key("of the weights, the order, the noise; of what a task draws", low=0)
     device: str = key("where to run", choices=DEVICES)
+    precision: str = key(
+        "of the products in training; bfloat16 is for CUDA", choices=PRECISIONS, default="float32"
+    )
 
 
 CONFIG = configuration.schema(
@@ -133,7 +144,11 @@ class VAETask:
         estimate of q(z) and the distance to a capacity, then is not quite that of the whole batch.
         """
         loss = self.config.loss
-        logits, z, mu, logvar = self.network(x, self.noise(x))
+        network = self.network if self.model.training else self.model
+        precision = self.config.training.precision if self.model.training else "float32"
+        with in_precision(precision, x.device):
+            outputs = network(x, self.noise(x))
+        logits, z, mu, logvar = (output.float() for output in outputs)
         picture_nats = reconstruction(logits, x, loss.likelihood).mean()
         kl = kl_per_dim(mu, logvar).mean(dim=0)  # (Z,)
         if loss.objective == "beta_tcvae":

@@ -23,8 +23,17 @@ from torch.nn import functional
 from models.palindrome.data import draw, free_digits, validation_set
 from models.palindrome.modules import Model, ModelConfig
 from utils import config as configuration
+from utils import distributed
 from utils.config import key, parse
-from utils.device import DEVICES, choose_device, evaluating, random_state, restore_random_state
+from utils.device import (
+    DEVICES,
+    PRECISIONS,
+    choose_device,
+    evaluating,
+    in_precision,
+    random_state,
+    restore_random_state,
+)
 from utils.errors import command
 from utils.loop import fit
 from utils.plots import Measure
@@ -51,17 +60,20 @@ class TrainingConfig:
     clip_norm: float = key("longest gradient of all parameters together", above=0)
     seed: int = key("of the weights, the palindromes and dropout", low=0)
     device: str = key("where to run", choices=DEVICES)
+    precision: str = key(
+        "of the products in training; bfloat16 is for CUDA", choices=PRECISIONS, default="float32"
+    )
 
 
 CONFIG = configuration.schema(model=ModelConfig, data=DataConfig, training=TrainingConfig)
 
 
-def score(model: Model, digits: torch.Tensor) -> tuple[torch.Tensor, float]:
+def score(model: nn.Module, digits: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Palindromes (B, T + 1) -> mean nats of their last digits, the share predicted right."""
-    digits = digits.to(model.head.weight.device).long()
+    digits = digits.to(next(model.parameters()).device).long()
     logits, last = model(digits[:, :-1]), digits[:, -1]  # (B, 10), (B,)
     right = (logits.argmax(dim=1) == last).double().mean()
-    return functional.cross_entropy(logits, last), right.item()
+    return functional.cross_entropy(logits.float(), last), right.item()
 
 
 def validation_score(model: Model, digits: torch.Tensor) -> tuple[float, float]:
@@ -92,6 +104,8 @@ class PalindromeTask:
         self.units_per_step = config.training.batch_size
         self.device = choose_device(config.training.device)
         self.model = Model(config.model).to(self.device)
+        self.network = distributed.parallel(self.model)
+        distributed.own_random_numbers()
         self.optimizer = torch.optim.RMSprop(
             self.model.parameters(), lr=config.training.learning_rate
         )
@@ -111,7 +125,8 @@ class PalindromeTask:
 
     def step(self, batch: torch.Tensor, number: int) -> dict[str, float]:
         self.optimizer.zero_grad()
-        nats, right = score(self.model, batch)
+        with in_precision(self.config.training.precision, self.device):
+            nats, right = score(self.network, batch)
         nats.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip_norm)
         self.optimizer.step()
@@ -132,12 +147,13 @@ class PalindromeTask:
         }
 
     def training_state(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "random": random_state(self.device)}
+        random = distributed.gathered(random_state(self.device))
+        return {"optimizer": self.optimizer.state_dict(), "random": random}
 
     def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        restore_random_state(state["random"], self.device)
+        restore_random_state(distributed.own(state["random"]), self.device)
 
 
 def tiny(config: Any) -> Any:
@@ -184,7 +200,7 @@ def main(argv: list[str] | None = None) -> None:
             config = tiny(config)
         torch.manual_seed(config.training.seed)
         task = PalindromeTask(config)
-        if resume is None:
+        if resume is None and distributed.first():
             run.clear()
         describe(task, run)
         history = fit(task, run, epochs=config.training.epochs, milestones=(), resume=resume)

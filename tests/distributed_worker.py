@@ -1,0 +1,66 @@
+"""What tests/test_distributed.py has torchrun start: training commands, one after another.
+
+Every rank writes to the repository of its own name, as on two machines without a common disk, and
+what it met to <rank>.json: exit statuses, losses, what was printed.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+from torch import distributed as dist
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils import distributed, paths
+
+
+@contextlib.contextmanager
+def recorded(interrupt=None):
+    """Collects the losses of every step; after so many of them the process interrupts itself."""
+    losses, mean = [], distributed.mean
+
+    def recording(values):
+        losses.append(mean(values))
+        if len(losses) == interrupt:
+            signal.raise_signal(signal.SIGINT)
+        return losses[-1]
+
+    distributed.mean = recording
+    try:
+        yield losses
+    finally:
+        distributed.mean = mean
+
+
+def outcome(module, argv, interrupt=None):
+    """A command's exit status, losses and printed lines."""
+    out, err = io.StringIO(), io.StringIO()
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with recorded(interrupt) as losses, streams[0], streams[1]:
+        status = importlib.import_module(module).main(argv)
+    return {"status": status, "losses": losses, "out": out.getvalue(), "err": err.getvalue()}
+
+
+def main():
+    root, rank = Path(sys.argv[1]), os.environ["RANK"]
+    paths.ROOT = root / rank
+    outcomes, leave = [], dist.destroy_process_group
+    dist.destroy_process_group = lambda: None
+    for module, argv, interrupted in json.loads(sys.argv[2]):
+        outcomes.append(outcome(module, argv, 5 if rank == interrupted else None))
+        # The ranks find one another once: torch is not made for meeting again.
+        dist.init_process_group = lambda *args, **options: None
+    leave()
+    (root / f"{rank}.json").write_text(json.dumps(outcomes), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    main()

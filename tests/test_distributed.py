@@ -1,0 +1,237 @@
+"""Two processes train as one does; rank 0 alone writes; they stop and go on together."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from tests.conftest import REPOSITORY
+from tests.distributed_worker import outcome
+from tests.test_resume import assert_same, without_timings
+from utils import checkpoint, distributed, paths
+from utils.errors import UserError
+
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available() or sys.platform == "win32", reason="no gloo, no signals"
+)
+
+TEXT = "--training.batch_size 16 --training.length 16 --training.warmup_steps 2 --training.epochs 2"
+TEXT += " --protocol.prompts 1 --protocol.prompt_length 9 --protocol.length 9 --training.device cpu"
+VAE = "--images 104 --held_out 8 --batch_size 8 --epochs 4 --z_dim 3 --device cpu"
+GAN = "--data.dataset digits --training.batch_size 200 --training.epochs 1 --training.device cpu"
+MODELS = {  # at least 50 steps each, without dropout
+    "lstm": f"{TEXT} --model.dropout 0 --model.hidden_size 8 --training.carry_state true",
+    "tcn": f"{TEXT} --model.dropout 0 --model.channels 8 --model.levels 2",
+    "transformer": f"{TEXT} --model.dropout 0 --model.width 8 --model.heads 2 --model.layers 1",
+    "palindrome": (
+        "--model.T 5 --model.hidden_size 8 --model.dropout 0 --data.batches 25 "
+        "--training.batch_size 8 --training.epochs 2 --training.device cpu"
+    ),
+    "vae": VAE,
+}
+MODULES = {name: f"models.{name}.train" for name in MODELS} | {"vae": "main"}
+DROPPING = f"{TEXT} --model.hidden_size 8 --model.dropout 0.3 --training.carry_state true"
+
+
+def job(module, options, *more, interrupted=None):
+    return module, [*options.split(), *more], interrupted
+
+
+JOBS = {name: job(MODULES[name], options, "--ckpt_name", name) for name, options in MODELS.items()}
+LSTM, GAN_MODULE = "models.lstm.train", "models.gan.train"
+JOBS |= {
+    "whole": job(LSTM, DROPPING, "--ckpt_name", "whole"),
+    "stopped": job(LSTM, DROPPING, "--ckpt_name", "run", interrupted="1"),
+    "resumed": job(LSTM, "--resume --ckpt_name run"),
+    "exists": job(LSTM, DROPPING, "--ckpt_name", "run"),
+    "odd": job(LSTM, "--training.batch_size 15 --ckpt_name odd"),
+    "dry": job(LSTM, "--dry-run"),
+    "gan": job(GAN_MODULE, GAN, "--ckpt_name", "gan", interrupted="0"),
+    "gan resumed": job(GAN_MODULE, "--resume --ckpt_name gan"),
+}
+
+
+def prepared(root):
+    """A small repository; its text is short."""
+    for folder, files in (
+        ("data", "text.txt"), ("vae", "*.json"), ("pretrained/classifiers", "digits.pt")
+    ):  # fmt: skip
+        (root / folder).mkdir(parents=True)
+        for file in (REPOSITORY / folder).glob(files):
+            shutil.copy(file, root / folder)
+    text = (root / "data" / "text.txt").read_text(encoding="utf-8")
+    (root / "data" / "text.txt").write_text(text[:9000], encoding="utf-8")
+    return root
+
+
+def torchrun(*argv):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    return subprocess.Popen(
+        [*command, *map(str, argv)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def ended(process, seconds):
+    """Waits for a torchrun -> its stderr. It passes SIGTERM on to its processes; SIGKILL no."""
+    try:
+        return process.communicate(timeout=seconds)[1]
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        return process.communicate(timeout=60)[1]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """All jobs done by two processes -> the folder of their repositories, their outcomes."""
+    root = tmp_path_factory.mktemp("together")
+    for rank in ("0", "1"):
+        prepared(root / rank)
+    jobs = json.dumps(list(JOBS.values()))
+    process = torchrun(REPOSITORY / "tests" / "distributed_worker.py", root, jobs)
+    err = ended(process, 300)
+    assert process.returncode == 0, err
+    found = [json.loads((root / f"{rank}.json").read_text("utf-8")) for rank in (0, 1)]
+    return root, [dict(zip(JOBS, outcomes, strict=True)) for outcomes in found]
+
+
+def history(root, run):
+    with open(root / "checkpoints" / run / "history.csv", encoding="utf-8", newline="") as file:
+        return without_timings(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_two_processes_learn_what_one_does(name, together, tmp_path, monkeypatch):
+    """In nats: to 1e-4, or a millionth of a picture's thousands."""
+    root, (of_first, of_second) = together
+    assert (of_first[name]["status"], of_second[name]["status"]) == (0, 0), of_first[name]["err"]
+    assert of_first[name]["losses"] == of_second[name]["losses"]
+    monkeypatch.setattr(paths, "ROOT", prepared(tmp_path / "alone"))
+    alone = outcome(*JOBS[name])
+    assert len(alone["losses"]) >= 50
+    for step, (one, two) in enumerate(zip(alone["losses"], of_first[name]["losses"], strict=True)):
+        for column in one:
+            if column.endswith("_nats") and step < 50:
+                assert two[column] == pytest.approx(one[column], abs=1e-4, rel=1e-6), (step, column)
+    rows, others = history(tmp_path / "alone", name), history(root / "0", name)
+    assert [row.keys() for row in rows] == [row.keys() for row in others]
+    for row, other in zip(rows, others, strict=True):
+        assert float(other["val_nats"]) == pytest.approx(float(row["val_nats"]), rel=1e-3)
+    models = [
+        checkpoint.load(folder / "checkpoints" / name / "best.pt")["model"]
+        for folder in (tmp_path / "alone", root / "0")
+    ]
+    assert models[0].keys() == models[1].keys(), "no trace of DistributedDataParallel"
+
+
+def test_rank_0_alone_writes(together):
+    root, (of_first, of_second) = together
+    for name in MODELS:
+        run = root / "0" / "checkpoints" / name
+        files = {"config.json", "history.csv", "last.pt", "best.pt"}
+        assert {file.name for file in run.iterdir()} >= files
+        assert (root / "0" / "results" / name / "loss.png").is_file()
+        assert f"writes checkpoints/{name}/" in of_first[name]["out"]
+    for folder in ("checkpoints", "results"):
+        assert not (root / "1" / folder).exists()
+    for name, second in of_second.items():
+        assert second["out"] == "", name
+
+
+def test_stopped_on_any_rank_all_stop_and_go_on_exactly(together):
+    """Also with what each rank has of its own: dropout, and the state that it carries on."""
+    root, (of_first, of_second) = together
+    assert (of_first["stopped"]["status"], of_second["stopped"]["status"]) == (130, 130)
+    assert "batch 5 of 31; go on with --resume" in of_first["stopped"]["err"]
+    assert (of_first["resumed"]["status"], of_second["resumed"]["status"]) == (0, 0)
+    whole = of_first["whole"]["losses"]
+    assert of_first["stopped"]["losses"] + of_first["resumed"]["losses"] == whole
+    assert history(root / "0", "run") == history(root / "0", "whole")
+    run, other = (
+        checkpoint.load(root / "0" / "checkpoints" / name / "last.pt") for name in ("run", "whole")
+    )
+    for part in ("model", "training"):
+        assert_same(run[part], other[part], part)
+    random = [state["cpu"] for state in run["training"]["task"]["random"]]
+    assert not torch.equal(*random), "the ranks draw the same dropout"
+
+
+def test_two_opponents_train_together(together):
+    _, (of_first, of_second) = together
+    for name, status in (("gan", 130), ("gan resumed", 0)):
+        assert (of_first[name]["status"], of_second[name]["status"]) == (status, status)
+        assert of_first[name]["losses"] == of_second[name]["losses"]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("odd", "a batch_size of 15 cannot be shared by 2 processes: take a multiple of 2"),
+        ("exists", "checkpoints/run exists: --resume goes on with it, "),
+    ],
+)
+def test_a_mistake_is_said_once(name, line, together):
+    root, (of_first, of_second) = together
+    assert (of_first[name]["status"], of_second[name]["status"]) == (2, 2)
+    assert of_first[name]["err"].startswith(f"error: {line}")
+    assert of_first[name]["err"].count("\n") == 1
+    assert not (root / "0" / "checkpoints" / "odd").exists()
+
+
+def test_a_dry_run_needs_both(together):
+    _, (of_first, of_second) = together
+    assert (of_first["dry"]["status"], of_second["dry"]["status"]) == (0, 0)
+    assert of_first["dry"]["out"].endswith("nothing was kept\n")
+    assert of_second["dry"]["losses"] == of_first["dry"]["losses"] != []
+
+
+def test_one_process_cannot_go_on_with_the_run_of_two(together, tmp_path, monkeypatch):
+    root, _ = together
+    shutil.copytree(root / "0", tmp_path / "repository")
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "repository")
+    alone = outcome(LSTM, ["--resume", "--ckpt_name", "run", "--training.epochs", "3"])
+    assert alone["status"] == 2
+    assert alone["err"] == (
+        "error: the run is that of 2 processes, not of 1: go on with torchrun --nproc_per_node 2\n"
+    )
+
+
+def test_more_processes_cannot_go_on_with_the_run_of_one(monkeypatch):
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    with pytest.raises(UserError, match="that of 1 process, not of 2: go on with no torchrun"):
+        distributed.own({"cpu": torch.zeros(3)})
+
+
+def test_torchrun_is_stopped(tmp_path):
+    """SIGTERM reaches torchrun alone, which hands it on; both save, and their run goes on."""
+    root = prepared(tmp_path / "repository")
+    for folder in ("models", "utils"):
+        shutil.copytree(REPOSITORY / folder, root / folder)
+    shutil.copy(REPOSITORY / "data_preparation.py", root)
+    argv = [*DROPPING.split(), "--training.epochs", "10000", "--protocol.epochs", "10000"]
+    process = torchrun(root / "models" / "lstm" / "train.py", *argv)
+    last = root / "checkpoints" / "lstm" / "last.pt"
+    try:
+        until = time.monotonic() + 120
+        while not last.is_file() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        err = ended(process, 60)
+    assert err.count("go on with --resume --ckpt_name lstm") == 1, err
+    assert "Traceback" not in err.split("stopped in")[0], err
+    content = checkpoint.load(last)
+    place = content["training"]["place"]
+    assert f"epoch {content['epoch'] + (place['index'] > 0)} of 10000" in err or not place["index"]
+    assert len(content["training"]["task"]["random"]) == 2
+    assert not list(root.rglob("*.partial"))

@@ -1,0 +1,66 @@
+"""Mixed precision as an option of training: it learns, goes on, and stays what it was."""
+
+import csv
+import importlib
+
+import pytest
+import torch
+
+from tests.test_distributed import MODELS, MODULES, prepared
+from utils import checkpoint, paths
+from utils.device import in_precision
+
+
+def option(name):
+    return "--precision" if name == "vae" else "--training.precision"
+
+
+def losses(root):
+    with open(root / "checkpoints/run/history.csv", encoding="utf-8", newline="") as file:
+        return [float(row["train_nats"]) for row in csv.DictReader(file)]
+
+
+def learns(name, root, monkeypatch, device):
+    """Trained in bfloat16 the loss falls, and the weights are float32; resumed, it stays so."""
+    monkeypatch.setattr(paths, "ROOT", prepared(root))
+    main = importlib.import_module(MODULES[name]).main
+    options = MODELS[name].replace("device cpu", f"device {device}")
+    seen, argv = [], [*options.split(), "--ckpt_name", "run", option(name), "bfloat16"]
+    head = torch.nn.Linear.forward
+
+    def watched(self, x):
+        out = head(self, x)
+        if self.training:
+            seen.append(out.dtype)
+        return out
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", watched)
+    assert main(argv) == 0
+    assert set(seen) == {torch.bfloat16}
+    first, last = losses(root)[0], losses(root)[-1]
+    assert last < first + 0.01  # last digits are hardly learned in so few steps
+    content = checkpoint.load(root / "checkpoints" / "run" / "last.pt")
+    assert {tensor.dtype for tensor in content["model"].values()} == {torch.float32}
+    epochs = "--epochs" if name == "vae" else "--training.epochs"
+    seen.clear()
+    assert main(["--resume", "--ckpt_name", "run", epochs, "5"]) == 0
+    assert set(seen) == {torch.bfloat16}
+    assert main(["--resume", "--ckpt_name", "run", option(name), "float32"]) == 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_learns_on_the_cpu(name, tmp_path, monkeypatch):
+    learns(name, tmp_path / "repository", monkeypatch, "cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("name", MODELS)
+def test_it_learns_on_a_gpu(name, tmp_path, monkeypatch):
+    learns(name, tmp_path / "repository", monkeypatch, "cuda")
+
+
+def test_float32_is_what_it_is_without():
+    x = torch.randn(3, 4)
+    with in_precision("float32", torch.device("cpu")):
+        assert torch.equal(x @ x.T, x @ x.T)
+        assert (x @ x.T).dtype == torch.float32
