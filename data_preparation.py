@@ -91,28 +91,42 @@ def txt_to_numpy(text: str | list[str]) -> tuple[np.ndarray, np.ndarray, np.ndar
     may come in blocks, none of which ends within "\\r\\n".
     """
     blocks = [text] if isinstance(text, str) else text
-    present = np.zeros(0x110000, dtype=bool)  # every Unicode character
-    for block in blocks:
-        present[_points(block)] = True
-    alphabet = np.flatnonzero(present)
-    code_of = np.zeros(len(present), dtype=np.min_scalar_type(len(alphabet) - 1))
+    alphabet = np.array(sorted(set().union(*map(_present, blocks))))
+    code_of = np.zeros(max(256, alphabet[-1] + 1), dtype=np.min_scalar_type(len(alphabet) - 1))
     code_of[alphabet] = np.arange(len(alphabet))
-    codes = np.empty(sum(map(len, blocks)), dtype=code_of.dtype)
-    last, start = [np.array([-1])], 0  # where lines end
+    N = sum(map(len, blocks))
+    codes, last, start = [], [np.array([-1])], 0  # `last`: where lines end
     for block in blocks:
         points = _points(block)
-        codes[start : start + len(points)] = code_of[points]
+        if points.dtype == code_of.dtype == np.uint8:  # the same, several times as fast
+            coded = points.tobytes().translate(code_of[:256].tobytes())
+            codes.append(np.frombuffer(coded, dtype=np.uint8))
+        else:
+            codes.append(code_of[points])
         ends = points == ord("\n")
-        ends[:-1] |= (points[:-1] == ord("\r")) & (points[1:] != ord("\n"))
-        ends[-1] |= points[-1] == ord("\r") or start + len(points) == len(codes)
+        if "\r" in block:
+            ends[:-1] |= (points[:-1] == ord("\r")) & (points[1:] != ord("\n"))
+        ends[-1] |= points[-1] == ord("\r") or start + len(block) == N
         last.append(start + np.flatnonzero(ends))
-        start += len(points)
+        start += len(block)
+    codes = codes[0] if len(codes) == 1 else np.concatenate(codes)
     return np.array([chr(point) for point in alphabet]), codes, np.diff(np.concatenate(last))
 
 
 def _points(block: str) -> np.ndarray:
-    """One number a character, uint32."""
+    """A number for each character: uint8 where all are ASCII, else uint32."""
+    if block.isascii():
+        return np.frombuffer(block.encode("ascii"), dtype=np.uint8)
     return np.frombuffer(block.encode("utf-32-le"), dtype=np.uint32)
+
+
+def _present(block: str) -> set[int]:
+    """The numbers of the characters in it."""
+    if block.isascii():
+        return {point for point in range(128) if chr(point) in block}
+    present = np.zeros(0x110000, dtype=bool)  # every Unicode character
+    present[_points(block)] = True
+    return set(np.flatnonzero(present).tolist())
 
 
 def write(
