@@ -84,7 +84,9 @@ def test_training_writes_what_it_says(kind, trained):
     assert list(history[0]) == ["epoch", "step", *losses, "val_frechet", "learning_rate"]
     distances = [float(row["val_frechet"]) for row in history]
     assert all(distance > 0 for distance in distances)
-    assert float(history[-1]["learning_rate"]) == pytest.approx(0, abs=1e-9)
+    training = checkpoint.load(folder / "last.pt", kind)["config"]["training"]
+    last_rate = training["final_rate"] * training["learning_rate"]
+    assert float(history[-1]["learning_rate"]) == pytest.approx(last_rate, abs=1e-9)
     content = checkpoint.load(folder / "best.pt", kind)
     assert content["epoch"] == 1 + distances.index(min(distances))
     assert "training" not in content

@@ -17,8 +17,8 @@ once. After the loop, since a_t = W x_t + U h_{t-1} + b, one product each:
 
     dU = Σ_t da_t^T h_{t-1},   dW = Σ_t da_t^T x_t,   db = Σ_t da_t,   dx_t = da_t W
 
-What remains in the loop are the products with U and five or six small steps in place; views of
-every character are made beforehand. `LSTMLayer.step` in modules.py is the readable form; a test
+What remains in the loop are the products with U and a few small steps in place; the views of every
+character are made beforehand. `LSTMLayer.step` in modules.py is the readable form; a test
 holds the two equal, and gradcheck approves the derivation.
 """
 
@@ -52,23 +52,23 @@ class Recurrence(torch.autograd.Function):
         hs, cs = x.new_empty(T + 1, B, H), x.new_empty(T + 1, B, H)  # from 0 to T
         tanh_c = x.new_empty(T, B, H)
         hs[0], cs[0] = h, c
-        torch.addmm(b, x.flatten(0, 1), W.T, out=gates.flatten(0, 1))  # all W x_t + b at once
-        U_T = U.T
+        twice = torch.ones_like(b)  # tanh(a) = 2 σ(2 a) - 1: so one σ serves all four gates
+        twice[2 * H : 3 * H] = 2
+        W_T, U_T = twice * W.T, twice * U.T
+        torch.addmm(twice * b, x.flatten(0, 1), W_T, out=gates.flatten(0, 1))  # all W x_t + b
         views = zip(
             gates,
-            gates[:, :, : 2 * H],
             *gates.chunk(4, dim=2),
             *(hs[:-1], cs[:-1], hs[1:], cs[1:], tanh_c),
             strict=True,
         )
-        for gate, i_and_f, i, f, g, o, h, c, h_next, c_next, tanh_c_next in views:
+        for gate, i, f, g, o, h, c, h_next, c_next, tanh_c_next in views:
             gate.addmm_(h, U_T)
-            i_and_f.sigmoid_()
-            g.tanh_()
-            o.sigmoid_()
-            torch.mul(f, c, out=c_next).addcmul_(i, g)
+            gate.sigmoid_()
+            torch.mul(f, c, out=c_next).addcmul_(i, g, value=2).sub_(i)  # f c + i (2 g - 1)
             torch.tanh(c_next, out=tanh_c_next)
             torch.mul(o, tanh_c_next, out=h_next)
+        gates[:, :, 2 * H : 3 * H].mul_(2).sub_(1)  # g itself
         ctx.save_for_backward(x, W, U, gates, hs, cs, tanh_c)
         return hs[1:], hs[T].clone(), cs[T].clone()
 
