@@ -100,6 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a few steps of each")
     parser.add_argument("--epochs", type=number(int, 1), default=50, help="of theirs (default: 50)")
     parser.add_argument("--seeds", type=number(int, 1), default=3, help="how many (default: 3)")
+    parser.add_argument("--seed", type=number(int, 0), default=0, help="the first (default: 0)")
     args = parser.parse_args(argv)
     mnist_at_hand()
     dataset = "digits" if args.quick else "mnist"
@@ -115,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     }
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in recipes}
     drawn = {}
-    for seed in range(seeds):
+    for seed in range(args.seed, args.seed + seeds):
         for name, recipe in recipes.items():
             began = time.process_time()
             drawing = recipe(seed)

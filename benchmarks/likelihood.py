@@ -19,7 +19,7 @@ import torch
 from solver import Solver
 from utils import paths
 from utils.checkpoint import write_whole
-from utils.errors import Parser, command, number
+from utils.errors import Parser, UserError, command, number
 from utils.mnist import mnist_at_hand
 from vae.codes import bounds, encode
 from vae.data import unseen_images
@@ -45,6 +45,11 @@ def main(argv: list[str] | None = None) -> None:
     for name in args.runs:
         solver = Solver.load(name)
         model, data = solver.model, solver.config.data
+        if model.levels is None or unseen_images(data) is None:
+            raise UserError(
+                f"{name} has no exact likelihood, or no test pictures: take a model of mnist or "
+                "digits with --likelihood categorical"
+            )
         if args.quick:
             data = dataclasses.replace(data, dataset="digits")
         images = unseen_images(data)

@@ -455,6 +455,9 @@ def written_out() -> Iterator[Row]:
     changed = ("data.batches was 2", "cannot change with --resume")
     yield from rows("models.palindrome.train", ("--resume --data.batches=7", *changed))
     yield from rows("benchmarks.palindromes", ("--T=1", "1 is not a number", "in 2..1000"))
+    yield from rows(
+        "benchmarks.likelihood", ("vae", "vae has no exact likelihood", "take a model of mnist")
+    )
     for name in ("benchmarks.aae", "benchmarks.gan"):
         yield from rows(name, ("", "MNIST cannot be downloaded", "the dataset digits", True))
     yield from rows(

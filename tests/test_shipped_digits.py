@@ -1,0 +1,100 @@
+"""The shipped models of digits: made by the committed settings, and as good as README says."""
+
+import json
+
+import pytest
+import torch
+
+from models.aae import train as aae
+from models.aae.modules import Autoencoder
+from models.gan import train as gan
+from models.gan.modules import Generator
+from solver import Solver
+from tests.conftest import REPOSITORY
+from utils import checkpoint
+from utils.config import build
+from utils.digit_training import draw
+from utils.mnist import digits, mnist_at_hand
+from utils.run import load_model
+from utils.sample_quality import Judge, discrepancy
+from vae import training as vae_training
+from vae.codes import bounds
+from vae.data import unseen_images
+from vae.losses import bits_per_dim
+
+OPPONENTS = {"gan": (gan.CONFIG, Generator), "aae": (aae.CONFIG, Autoencoder)}
+AUTOENCODERS = {
+    "mnist_4bit": "--bits 4 --likelihood categorical --beta 1 --z_dim 20",
+    "mnist_2d": "--z_dim 2 --epochs 10",
+}
+needs_mnist = pytest.mark.skipif(not mnist_at_hand(), reason="MNIST is not in data/raw/MNIST/raw/")
+
+
+@pytest.mark.parametrize("name", [*OPPONENTS, *AUTOENCODERS])
+def test_a_shipped_file_is_what_it_says(name):
+    path = REPOSITORY / "pretrained" / f"{name}.pt"
+    assert path.stat().st_size <= 3 * 2**20
+    content = checkpoint.load(path, name if name in OPPONENTS else "vae")
+    if name in OPPONENTS:
+        file, command = (
+            REPOSITORY / "models" / name / "config.json",
+            f"python models/{name}/train.py",
+        )
+    else:
+        file = REPOSITORY / "vae" / "mnist.json"
+        command = f"python main.py --dataset mnist {AUTOENCODERS[name]} --ckpt_name {name}"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    if name == "mnist_2d":
+        config["model"] |= {"name": name, "z_dim": 2}
+        config["training"]["epochs"] = 10
+    config_type = OPPONENTS[name][0] if name in OPPONENTS else vae_training.CONFIG
+    assert build(content["config"], config_type, name) == build(config, config_type, file.name)
+    assert content["trained_by"] == command
+    assert command in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert "training" not in content
+    floats = [weight for weight in content["model"].values() if weight.is_floating_point()]
+    assert {weight.dtype for weight in floats} == {torch.float16}
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge("mnist", digits("mnist")[1])
+
+
+def loaded(name):
+    config_type, model = OPPONENTS[name]
+    return load_model(name, name, None, config_type, lambda config, _: model(config.model), "cpu")[
+        0
+    ]
+
+
+@needs_mnist
+@pytest.mark.parametrize(("name", "distance"), [("gan", 11), ("aae", 70)])
+def test_opponents_draw_every_digit(name, distance, judge):
+    """10,000 draws, since the distance of fewer is larger."""
+    found, shares = judge.score(draw(loaded(name), 10_000, seed=0))
+    assert found < distance
+    assert min(shares) > 0.05
+
+
+@needs_mnist
+def test_the_codes_of_the_shipped_autoencoder_lie_as_the_prior_does():
+    test = digits("mnist")[1].take(slice(0, 2000))
+    codes, error = aae.encoded(loaded("aae"), test)
+    prior = torch.randn(codes.shape, generator=torch.Generator().manual_seed(0))
+    assert error < 0.016
+    assert discrepancy(codes, prior) < 0.015
+    assert discrepancy(0.5 * codes, prior) > 0.02
+
+
+@needs_mnist
+@pytest.mark.parametrize(("name", "bpd"), [("mnist_4bit", 0.52), ("mnist_2d", 0.8)])
+def test_shipped_autoencoders_need_few_bits(name, bpd):
+    solver = Solver.load(name, device="cpu")
+    images = unseen_images(solver.config.data).take(slice(0, 2000))
+    elbo, weighted = (
+        bits_per_dim(nats, solver.model.shape)
+        for nats in bounds(solver.model, images, "categorical", draws=5)
+    )
+    assert elbo < bpd
+    assert weighted < elbo
