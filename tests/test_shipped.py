@@ -9,11 +9,13 @@ import torch
 import models.lstm.train
 import models.tcn.train
 import models.transformer.train
+from benchmarks import reproduce
 from benchmarks.faces import READER_SEED, rotation_errors, train_reader
 from solver import Solver
 from tests.conftest import REPOSITORY
 from tests.test_commands import TEST, TRAIN, small
 from utils import checkpoint, ship
+from utils.config import read_json
 from utils.image_data import Images
 from utils.streaming import block_score
 from utils.text_data import load_text
@@ -157,3 +159,20 @@ def test_faces_turn_to_the_angle_asked_for(turned):
 @pytest.mark.xfail(strict=True, reason="the skin tone of every sixth face moves by over a tenth")
 def test_turning_keeps_the_skin_tone(turned):
     assert turned["kept"]["skin_tone"] >= 0.9
+
+
+def test_the_command_in_a_checkpoint_gives_what_it_gave(shipped, capsys):
+    """The shortest of them; benchmarks/reproduce.py has them all."""
+    assert reproduce.main(["--quick"]) == 0
+    assert "| `palindrome` | train_nats | " in capsys.readouterr().out
+    recorded = read_json(reproduce.RECORDED)
+    assert recorded.keys() <= reproduce.SHORT.keys()
+    assert all(len(values) == len(reproduce.SEEDS) for values in recorded.values())
+
+
+def test_a_checkpoint_that_is_no_longer_reproduced_is_named(shipped, capsys, monkeypatch, tmp_path):
+    record = tmp_path / "reproduce.json"
+    record.write_text('{"palindrome": [0.01, 0.0101, 0.0102]}', encoding="utf-8")
+    monkeypatch.setattr(reproduce, "RECORDED", record)
+    assert reproduce.main(["--quick"]) == 2
+    assert "error: not as recorded: palindrome" in capsys.readouterr().err
