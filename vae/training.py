@@ -40,6 +40,7 @@ from vae.losses import (
 from vae.networks import VAE, ModelConfig
 
 ACTIVE_NATS = 0.01  # a latent with less KL than this tells the decoder nothing
+WEIGHTED_DRAWS = 100  # K of the importance-weighted bound on the test set
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ def report(task: VAETask, run: Run, history: list[dict[str, Any]]) -> None:
         content = checkpoint.load(run.checkpoints / "best.pt", "vae")
         checkpoint.rebuild(task.model, content, run.checkpoints / "best.pt")
         images = unseen_images(task.config.data) or task.validation
-        print(likelihood_line(task.model, images, draws=100))
+        print(likelihood_line(task.model, images, WEIGHTED_DRAWS))
     files = "loss.png, samples, reconstructions, tensorboard/"
     print(f"wrote {run.place} ({files})")
 
