@@ -11,7 +11,6 @@ characters through a full cache against the same model re-running its last `cont
 for each of them. Both sides run in one process in turns, on as many threads as torch takes.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -24,9 +23,9 @@ import torch
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.turns import Row, in_turns, row, table
+from benchmarks.turns import Row, both_passes, in_turns, machine, options, reread, row, table
 from models.transformer.modules import CausalAttention, Model, ModelConfig, State
-from utils.errors import Parser, command, number
+from utils.errors import command
 
 WIDTH, HEADS, WINDOW = 256, 8, 64
 
@@ -54,14 +53,8 @@ def step(kind: type, B: int, T: int, context: int) -> Callable[[], None]:
     """Forward and backward of one layer, all gradients from nothing."""
     torch.manual_seed(0)
     layer = kind(WIDTH, HEADS, context)
-    x, d_out = torch.randn(B, T, WIDTH, requires_grad=True), torch.randn(B, T, WIDTH)
-
-    def run() -> None:
-        layer.zero_grad()
-        x.grad = None
-        layer(x)[0].backward(d_out)
-
-    return run
+    x = torch.randn(B, T, WIDTH, requires_grad=True)
+    return both_passes(layer, x, lambda x: layer(x)[0])
 
 
 def layers(quick: bool, turns: int) -> list[Row]:
@@ -113,13 +106,6 @@ def cached(model: Model, length: int, state: State) -> None:
         logits, state = model(logits[:, -1:].argmax(2), state)
 
 
-@torch.no_grad()
-def rerun(model: Model, length: int, x: torch.Tensor) -> None:
-    """The same without a state: the last characters x (1, context) once more for every one."""
-    for _ in range(length):
-        x = torch.cat([x[:, 1:], model(x)[0][:, -1:].argmax(2)], dim=1)
-
-
 def writing(quick: bool, turns: int) -> list[Row]:
     rows, sizes = [], {256: 0.2, 1024: 0.1}
     for context, bound in ({16: None} if quick else sizes).items():
@@ -133,7 +119,7 @@ def writing(quick: bool, turns: int) -> list[Row]:
             _, state = model(x)
         sides = {
             "ours": partial(cached, model, length, state),
-            "theirs": partial(rerun, model, length, x),
+            "theirs": partial(reread, model, length, x),
         }
         measured = in_turns(sides, turns=turns, warmup=1)
         rows.append(row(f"{length} characters, context {context}", measured, bound=bound))
@@ -145,12 +131,10 @@ PARTS = {"layer": layers, "window": windows, "writing": writing}
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, turns=10)
     parser.add_argument("--part", choices=PARTS, help="one table (default: all three)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
-    parser.add_argument("--turns", type=number(int, 1), default=10, help="of both (default: 10)")
     args = parser.parse_args(argv)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32")
+    print(machine())
     for name in [args.part] if args.part else PARTS:
         began = time.perf_counter()
         rows = PARTS[name](args.quick, 2 if args.quick else args.turns)

@@ -9,9 +9,8 @@ one through the state against the same model re-reading its receptive field for 
 sides run in one process in turns, on as many threads as torch takes.
 """
 
-import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +20,9 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from benchmarks.turns import in_turns, row, table
+from benchmarks.turns import both_passes, in_turns, machine, options, reread, row, table
 from models.tcn.modules import Model, ModelConfig, ResidualBlock
-from utils.errors import Parser, command, number
+from utils.errors import command
 from utils.streaming import write
 
 
@@ -41,49 +40,34 @@ class PaddedBlock(nn.Module):
         )
         self.dropout = nn.Dropout(0.2)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, past: tuple[None, None]) -> tuple[torch.Tensor, None]:
+        """Called as ours is; it has no past."""
         out = x
         for convolution in (self.first, self.second):
             out = convolution(out)[:, :, : -self.ahead].contiguous()
             out = self.dropout(torch.relu(out))
-        return torch.relu(x + out)
+        return torch.relu(x + out), None
 
 
-def step(blocks: list[nn.Module], B: int, C: int, T: int) -> Callable[[], None]:
-    """Forward and backward of each block alone, all gradients from nothing."""
-    torch.manual_seed(0)
-    x, d_out = torch.randn(B, C, T, requires_grad=True), torch.randn(B, C, T)
-
-    def run() -> None:
-        for block in blocks:
-            block.zero_grad()
-            x.grad = None
-            out = block(x) if isinstance(block, PaddedBlock) else block(x, (None, None))[0]
-            out.backward(d_out)
-
-    return run
-
-
-@torch.no_grad()
-def reread(model: Model, length: int, x: torch.Tensor) -> None:
-    """The same without a state: the receptive field x (1, R) once more for every character."""
-    for _ in range(length):
-        x = torch.cat([x[:, 1:], model(x)[0][:, -1:].argmax(2)], dim=1)
+def step(blocks: Sequence[nn.Module], x: torch.Tensor) -> Callable[[], object]:
+    """Forward and backward of each block alone, one after another."""
+    runs = [both_passes(b, x, lambda x, b=b: b(x, (None, None))[0]) for b in blocks]
+    return lambda: [run() for run in runs]
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
-    parser.add_argument("--turns", type=number(int, 1), default=10, help="of both (default: 10)")
-    args = parser.parse_args(argv)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32\n")
+    args = options(__doc__, turns=10).parse_args(argv)
+    print(machine() + "\n")
     turns = 2 if args.quick else args.turns
     B, C, T, levels, length = (2, 4, 16, 2, 3) if args.quick else (32, 128, 256, 7, 50)
     dilations = [2**level for level in range(levels)]
-    ours = [ResidualBlock(C, 3, d, dropout=0.2) for d in dilations]
-    theirs = [PaddedBlock(C, 3, d) for d in dilations]
-    sides = {"ours": step(ours, B, C, T), "theirs": step(theirs, B, C, T)}
+    blocks = {
+        "ours": [ResidualBlock(C, 3, d, dropout=0.2) for d in dilations],
+        "theirs": [PaddedBlock(C, 3, d) for d in dilations],
+    }
+    x = torch.randn(B, C, T, requires_grad=True)
+    sides = {name: step(side, x) for name, side in blocks.items()}
     what = f"blocks ({B}, {C}, {T}), dilations 1 to {dilations[-1]}"
     rows = [row(what, in_turns(sides, turns=turns), bound=None if args.quick else 1.0)]
 

@@ -8,9 +8,7 @@ call of its own, without gradients. Both sides run in one process in turns, on a
 torch takes.
 """
 
-import argparse
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository r
 import torch
 from torch import nn
 
-from benchmarks.turns import in_turns, row, table
+from benchmarks.turns import both_passes, in_turns, machine, options, row, table
 from models.lstm.modules import LSTM
-from utils.errors import Parser, command, number
+from utils.errors import command
 
 SIZES = {  # B, T, I, H: at most so many times as long as nn.LSTM
     (32, 100, 64, 128): 1.7,
@@ -29,19 +27,6 @@ SIZES = {  # B, T, I, H: at most so many times as long as nn.LSTM
     (64, 128, 64, 512): 1.1,
     (1, 200, 45, 128): 3.0,
 }
-
-
-def step(lstm: nn.Module, B: int, T: int, features: int, H: int) -> Callable[[], None]:
-    """Forward and backward, all gradients from nothing."""
-    torch.manual_seed(0)
-    x, d_out = torch.randn(B, T, features, requires_grad=True), torch.randn(B, T, H)
-
-    def run() -> None:
-        lstm.zero_grad()
-        x.grad = None
-        lstm(x)[0].backward(d_out)
-
-    return run
 
 
 @torch.no_grad()
@@ -54,15 +39,17 @@ def stream(lstm: nn.Module, characters: torch.Tensor) -> None:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
-    parser.add_argument("--turns", type=number(int, 1), default=20, help="of both (default: 20)")
-    args = parser.parse_args(argv)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32\n")
+    args = options(__doc__, turns=20).parse_args(argv)
+    print(machine() + "\n")
     rows, turns = [], 2 if args.quick else args.turns
     for size, bound in ({(2, 5, 4, 3): None} if args.quick else SIZES).items():
         sides = {"ours": LSTM(*size[2:]), "theirs": nn.LSTM(*size[2:], batch_first=True)}
-        measured = in_turns({name: step(it, *size) for name, it in sides.items()}, turns=turns)
+        x = torch.randn(size[:3], requires_grad=True)
+        sides = {
+            name: both_passes(lstm, x, lambda x, lstm=lstm: lstm(x)[0])
+            for name, lstm in sides.items()
+        }
+        measured = in_turns(sides, turns=turns)
         rows.append(row(f"layer {size}", measured, bound=bound))
     length = 10 if args.quick else 2000
     characters = torch.randn(length, 1, 1, 45)

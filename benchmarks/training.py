@@ -10,7 +10,6 @@ backward, clip and step on batches in memory; how much longer the whole run take
 and saving, is printed below. In turns, in one process, on as many threads as torch takes.
 """
 
-import argparse
 import dataclasses
 import importlib
 import statistics
@@ -28,11 +27,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.turns import Row, in_turns, row, table
+from benchmarks.turns import Row, in_turns, machine, options, row, table
 from data_preparation import read_text, txt_to_numpy
 from utils import paths
 from utils.config import defaults_of, override
-from utils.errors import Parser, command, number
+from utils.errors import command
 from utils.loop import fit
 from utils.run import Run
 from utils.text_data import Text
@@ -64,13 +63,17 @@ def text_row(quick: bool, turns: int) -> Row:
     return row(f"text: {len(text):,} characters", in_turns(sides, turns=turns), bound=bound)
 
 
-def vae_step(vae: VAE, x: torch.Tensor) -> None:
-    """A bare training step, without an optimiser."""
+def vae_loss(vae: VAE, x: torch.Tensor) -> torch.Tensor:
+    """beta 1, by hand: encoder, draw, decoder."""
     mu, logvar = vae.encoder(x)
-    logits = vae.logits(draw(mu, logvar))
-    loss = reconstruction(logits, x, "bernoulli").mean() + kl_per_dim(mu, logvar).sum(dim=1).mean()
+    nats = reconstruction(vae.logits(draw(mu, logvar)), x, "bernoulli").mean()
+    return nats + kl_per_dim(mu, logvar).sum(dim=1).mean()
+
+
+def vae_step(vae: VAE, x: torch.Tensor) -> None:
+    """Forward and backward, without an optimiser."""
     vae.zero_grad()
-    loss.backward()
+    vae_loss(vae, x).backward()
 
 
 def format_row(config: Any, quick: bool, turns: int) -> Row:
@@ -144,22 +147,11 @@ def text_loss(task: TextTask, batch: tuple[torch.Tensor, torch.Tensor]) -> torch
     return functional.cross_entropy(task.model(x)[0].flatten(0, 1), y.flatten())
 
 
-def vae_loss(task: VAETask, x: torch.Tensor) -> torch.Tensor:
-    x = x.to(memory_format=torch.channels_last)
-    mu, logvar = task.model.encoder(x)
-    logits = task.model.logits(draw(mu, logvar))
-    nats = reconstruction(logits, x, "bernoulli").mean()
-    return nats + kl_per_dim(mu, logvar).sum(dim=1).mean()
-
-
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
-    parser.add_argument("--turns", type=number(int, 1), default=10, help="of both (default: 10)")
-    args = parser.parse_args(argv)
+    args = options(__doc__, turns=10).parse_args(argv)
     turns, bound = (1, None) if args.quick else (args.turns, 1.05)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32\n")
+    print(machine() + "\n")
     config = defaults_of(paths.ROOT / "vae" / "faces.json", CONFIG)
     config = override(config, {("training", "device"): "cpu"})
     rows, shares = [text_row(args.quick, turns), format_row(config, args.quick, turns)], {}
@@ -176,7 +168,13 @@ def main(argv: list[str] | None = None) -> None:
         )
     faces = rendered(8 if args.quick else 1280, seed=1)
     task = VAETask(built(faces.shape, config), faces, faces.take(slice(4)), config)
-    line, shares["vae"] = loop_row("vae", task, partial(vae_loss, task), turns=turns, bound=bound)
+    line, shares["vae"] = loop_row(
+        "vae",
+        task,
+        lambda x: vae_loss(task.model, x.to(memory_format=torch.channels_last)),
+        turns=turns,
+        bound=bound,
+    )
     print(table([*rows, line]))
     text = ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
     print(f"\nof an epoch, evaluating and saving it as a milestone: {text}")

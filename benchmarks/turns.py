@@ -8,10 +8,16 @@ median of the turns' ratios, so that a slow minute does not count for one side o
     print(table([row("a step", measured, "ours", "theirs", bound=1.2)]))
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from utils.errors import Parser, number
 
 HEAD = "| what | ours | theirs | ratio | spread | at most |\n|---|---|---|---|---|---|"
 
@@ -25,6 +31,42 @@ class Row(NamedTuple):
     ratio: float
     spread: float | None
     bound: float | None
+
+
+def options(description: str | None, turns: int) -> Parser:
+    """A parser with what every such script takes; `turns` is its default."""
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
+    parser.add_argument(
+        "--turns", type=number(int, 1), default=turns, help=f"of both (default: {turns})"
+    )
+    return parser
+
+
+def machine() -> str:
+    """What the numbers depend on, in a line."""
+    return f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32"
+
+
+def both_passes(
+    layer: nn.Module, x: torch.Tensor, forward: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[], None]:
+    """Forward and backward of a layer on x, which needs a gradient; all gradients from nothing."""
+    d_out = torch.randn_like(forward(x))
+
+    def run() -> None:
+        layer.zero_grad()
+        x.grad = None
+        forward(x).backward(d_out)
+
+    return run
+
+
+@torch.no_grad()
+def reread(model: nn.Module, length: int, x: torch.Tensor) -> None:
+    """Writes greedily without a state: all of x (1, T) is read once more for every character."""
+    for _ in range(length):
+        x = torch.cat([x[:, 1:], model(x)[0][:, -1:].argmax(2)], dim=1)
 
 
 def in_turns(

@@ -67,6 +67,19 @@ def repository(tmp_path, monkeypatch):
     return root
 
 
+def training_files(root, characters=9000):
+    """Copies what the training commands read of the project, with a short text; gives the root."""
+    settings = ("vae/*.json", "models/*/*.json")
+    for pattern in ("data/text.txt", *settings, "pretrained/classifiers/*.pt"):
+        for file in REPOSITORY.glob(pattern):
+            target = root / file.relative_to(REPOSITORY)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    text = (root / "data" / "text.txt").read_text(encoding="utf-8")
+    (root / "data" / "text.txt").write_text(text[:characters], encoding="utf-8")
+    return root
+
+
 @pytest.fixture(scope="session")
 def every_run(tmp_path_factory):
     """A repository with a small finished run of every training command: to copy, not to change."""

@@ -9,14 +9,13 @@ import contextlib
 import importlib
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, training_files
 from utils import paths
 from utils.errors import Parser
 
@@ -139,14 +138,7 @@ def small_repository(root):
 
     paths.ROOT must be `root`. What the commands read of the project itself is copied.
     """
-    (root / "data").mkdir(parents=True)
-    text = (REPOSITORY / "data" / "text.txt").read_text(encoding="utf-8")[:9000]
-    (root / "data" / "text.txt").write_text(text, encoding="utf-8")
-    for pattern in ("vae/*.json", "models/*/*.json", "pretrained/classifiers/*.pt"):
-        for file in REPOSITORY.glob(pattern):
-            target = root / file.relative_to(REPOSITORY)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, target)
+    training_files(root)
     assert root == paths.ROOT
     for command in COMMANDS.values():
         if command.trains:

@@ -12,7 +12,7 @@ import time
 import pytest
 import torch
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, training_files
 from tests.distributed_worker import outcome
 from tests.test_resume import assert_same, without_timings
 from utils import checkpoint, distributed, paths
@@ -58,19 +58,6 @@ JOBS |= {
 }
 
 
-def prepared(root):
-    """A small repository; its text is short."""
-    for folder, files in (
-        ("data", "text.txt"), ("vae", "*.json"), ("pretrained/classifiers", "digits.pt")
-    ):  # fmt: skip
-        (root / folder).mkdir(parents=True)
-        for file in (REPOSITORY / folder).glob(files):
-            shutil.copy(file, root / folder)
-    text = (root / "data" / "text.txt").read_text(encoding="utf-8")
-    (root / "data" / "text.txt").write_text(text[:9000], encoding="utf-8")
-    return root
-
-
 def torchrun(*argv):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     return subprocess.Popen(
@@ -96,7 +83,7 @@ def together(tmp_path_factory):
     """All jobs done by two processes -> the folder of their repositories, their outcomes."""
     root = tmp_path_factory.mktemp("together")
     for rank in ("0", "1"):
-        prepared(root / rank)
+        training_files(root / rank)
     jobs = json.dumps(list(JOBS.values()))
     process = torchrun(REPOSITORY / "tests" / "distributed_worker.py", root, jobs)
     err = ended(process, 300)
@@ -116,7 +103,7 @@ def test_two_processes_learn_what_one_does(name, together, tmp_path, monkeypatch
     root, (of_first, of_second) = together
     assert (of_first[name]["status"], of_second[name]["status"]) == (0, 0), of_first[name]["err"]
     assert of_first[name]["losses"] == of_second[name]["losses"]
-    monkeypatch.setattr(paths, "ROOT", prepared(tmp_path / "alone"))
+    monkeypatch.setattr(paths, "ROOT", training_files(tmp_path / "alone"))
     alone = outcome(*JOBS[name])
     assert len(alone["losses"]) >= 50
     for step, (one, two) in enumerate(zip(alone["losses"], of_first[name]["losses"], strict=True)):
@@ -214,9 +201,9 @@ def test_more_processes_cannot_go_on_with_the_run_of_one(monkeypatch):
 
 def test_torchrun_is_stopped(tmp_path):
     """SIGTERM reaches torchrun alone, which hands it on; both save, and their run goes on."""
-    root = prepared(tmp_path / "repository")
+    root = training_files(tmp_path / "repository")
     for folder in ("models", "utils"):
-        shutil.copytree(REPOSITORY / folder, root / folder)
+        shutil.copytree(REPOSITORY / folder, root / folder, dirs_exist_ok=True)
     shutil.copy(REPOSITORY / "data_preparation.py", root)
     argv = [*DROPPING.split(), "--training.epochs", "10000", "--protocol.epochs", "10000"]
     process = torchrun(root / "models" / "lstm" / "train.py", *argv)

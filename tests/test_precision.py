@@ -6,7 +6,8 @@ import importlib
 import pytest
 import torch
 
-from tests.test_distributed import MODELS, MODULES, prepared
+from tests.conftest import training_files
+from tests.test_distributed import MODELS, MODULES
 from utils import checkpoint, paths
 from utils.device import in_precision
 
@@ -22,7 +23,7 @@ def losses(root):
 
 def learns(name, root, monkeypatch, device):
     """Trained in bfloat16 the loss falls, and the weights are float32; resumed, it stays so."""
-    monkeypatch.setattr(paths, "ROOT", prepared(root))
+    monkeypatch.setattr(paths, "ROOT", training_files(root))
     main = importlib.import_module(MODULES[name]).main
     options = MODELS[name].replace("device cpu", f"device {device}")
     seen, argv = [], [*options.split(), "--ckpt_name", "run", option(name), "bfloat16"]

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, training_files
 from utils import checkpoint, loop, mnist, paths
 from vae.losses import OBJECTIVES
 
@@ -86,14 +86,7 @@ def finished(tmp_path_factory):
     def of(name):
         if name not in repositories:
             root = tmp_path_factory.mktemp("finished")
-            for folder, files in (
-                ("data", "text.txt"), ("vae", "*.json"), ("pretrained/classifiers", "digits.pt")
-            ):  # fmt: skip
-                (root / folder).mkdir(parents=True)
-                for file in (REPOSITORY / folder).glob(files):
-                    shutil.copy(file, root / folder)
-            text = (root / "data" / "text.txt").read_text(encoding="utf-8")
-            (root / "data" / "text.txt").write_text(text[:4000], encoding="utf-8")
+            training_files(root, characters=4000)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(paths, "ROOT", root)
                 assert start(name) == 0
