@@ -1,7 +1,8 @@
 """What tests/test_distributed.py has torchrun start: training commands, one after another.
 
 Every rank writes to the repository of its own name, as on two machines without a common disk, and
-what it met to <rank>.json: exit statuses, losses, what was printed.
+what it met to <rank>.json: exit statuses, losses, what was printed. The names of the threads that
+are left at its end go to <rank>.threads, where the system tells them.
 """
 
 import contextlib
@@ -59,6 +60,8 @@ def main():
         dist.init_process_group = lambda *args, **options: None
     leave()
     (root / f"{rank}.json").write_text(json.dumps(outcomes), encoding="utf-8")
+    names = [file.read_text("utf-8") for file in Path("/proc/self/task").glob("*/comm")]
+    (root / f"{rank}.threads").write_text("".join(names), encoding="utf-8")
 
 
 if __name__ == "__main__":

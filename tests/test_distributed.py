@@ -135,6 +135,12 @@ def test_rank_0_alone_writes(together):
         assert second["out"] == "", name
 
 
+def test_no_thread_of_gloo_outlives_the_group(together):
+    """At Python's end one of them now and then aborts the process."""
+    for rank in ("0", "1"):
+        assert "gloo" not in (together[0] / f"{rank}.threads").read_text("utf-8")
+
+
 def test_stopped_on_any_rank_all_stop_and_go_on_exactly(together):
     """Also with what each rank has of its own: dropout, and the state that it carries on."""
     root, (of_first, of_second) = together

@@ -55,6 +55,10 @@ def group() -> Iterator[None]:
     if not distributed.is_available() or not distributed.is_torchelastic_launched():
         yield
         return
+    # Optimisers import this. Imported after the ranks have met, it would keep their group, whose
+    # threads would then outlive Python, and now and then abort the process at its very end.
+    import torch._dynamo  # noqa: F401
+
     distributed.init_process_group(
         # Gradients go by NCCL where they are on GPUs; all that is said here is on the CPU.
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
