@@ -94,11 +94,12 @@ def bare(
     """Forward, backward, clip, step for each batch, and nothing else -> seconds."""
     began = time.perf_counter()
     for batch in batches:
-        task.optimizer.zero_grad()
+        task.model.zero_grad()
         loss_of(batch).backward()
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(task.model.parameters(), clip_norm)
-        task.optimizer.step()
+        for optimizer in task.optimizers.values():
+            optimizer.step()
     return time.perf_counter() - began
 
 

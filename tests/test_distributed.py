@@ -29,7 +29,10 @@ GAN = "--data.dataset digits --training.batch_size 200 --training.epochs 1 --tra
 MODELS = {  # at least 50 steps each, without dropout
     "lstm": f"{TEXT} --model.dropout 0 --model.hidden_size 8 --training.carry_state true",
     "tcn": f"{TEXT} --model.dropout 0 --model.channels 8 --model.levels 2",
-    "transformer": f"{TEXT} --model.dropout 0 --model.width 8 --model.heads 2 --model.layers 1",
+    "transformer": (
+        f"{TEXT} --model.dropout 0 --model.width 8 --model.heads 2 --model.layers 1 "
+        "--training.optimizer muon --training.average 0.9"
+    ),
     "palindrome": (
         "--model.T 5 --model.hidden_size 8 --model.dropout 0 --data.batches 25 "
         "--training.batch_size 8 --training.epochs 2 --training.device cpu"

@@ -13,7 +13,7 @@ from models.gan.modules import Discriminator, Generator, ModelConfig
 from models.gan.test import linear, spherical
 from tests.conftest import REPOSITORY
 from utils import config
-from utils.digit_training import descend, draw, follow, forged_nats, genuine_nats
+from utils.digit_training import descend, draw, forged_nats, genuine_nats
 from utils.mnist import digits
 
 CONFIG_FILE = REPOSITORY / "models" / "gan" / "config.json"
@@ -152,19 +152,6 @@ def test_the_discriminator_moves_first_then_the_generator(monkeypatch):
         {"player": (False, False), "discriminator": (True, True)},
         {"player": (True, True), "discriminator": (False, False)},
     ]
-
-
-def test_the_mean_of_the_weights_follows():
-    a, b = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
-    nn.init.constant_(b.weight, 5.0)
-    b.running_mean += 10
-    b.num_batches_tracked += 3
-    follow(a, b, 0.75)
-    assert a.weight.tolist() == [2, 2]
-    assert a.running_mean.tolist() == [2.5, 2.5]
-    assert a.num_batches_tracked == 3
-    follow(a, b, 0.0)
-    assert a.weight.tolist() == [5, 5]
 
 
 def test_generator_and_discriminator_learn():

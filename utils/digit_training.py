@@ -30,6 +30,7 @@ from utils.device import (
 from utils.image_data import Batches, Images, split
 from utils.loop import fit
 from utils.mnist import DATASETS, digits
+from utils.optimizers import follow
 from utils.plots import Measure, picture_rows
 from utils.run import Run, opened
 from utils.sample_quality import Judge
@@ -77,15 +78,6 @@ def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     loss.backward(inputs=parameters)
     distributed.average_gradients(parameters)
     optimizer.step()
-
-
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * model, for every weight and running statistic."""
-    for mean, now in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(now, 1 - decay)
-        else:
-            mean.copy_(now)
 
 
 def draw(player: nn.Module, count: int, seed: int, part: int = 1000) -> torch.Tensor:
@@ -158,8 +150,7 @@ class DigitTask(ABC):
         self.player_optimizer.param_groups[0]["lr"] = share * training.learning_rate
         self.discriminator_optimizer.param_groups[0]["lr"] = share * training.discriminator_rate
         losses = self.learn(x.to(self.device))
-        # Early on the mean is short, or the untrained weights would stay in it for long.
-        follow(self.average, self.player, min(training.average, number / (number + 10)))
+        follow(self.average, self.player, training.average, number)
         return {name: loss.item() for name, loss in losses.items()}
 
     def validate(self) -> dict[str, float]:

@@ -57,7 +57,7 @@ def group() -> Iterator[None]:
         return
     # Optimisers import this. Imported after the ranks have met, it would keep their group, whose
     # threads would then outlive Python, and now and then abort the process at its very end.
-    import torch._dynamo  # noqa: F401
+    import torch._dynamo
 
     distributed.init_process_group(
         # Gradients go by NCCL where they are on GPUs; all that is said here is on the CPU.
@@ -128,9 +128,17 @@ def parallel(model: nn.Module) -> nn.Module:
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """The same where a model takes part in two losses, which DistributedDataParallel cannot."""
     if _together():
-        for parameter in parameters:
-            distributed.all_reduce(parameter.grad)
-            parameter.grad /= size()
+        gradients = [parameter.grad for parameter in parameters]
+        add_up(gradients)
+        for gradient in gradients:
+            gradient /= size()
+
+
+def add_up(tensors: Iterable[torch.Tensor]) -> None:
+    """Each tensor becomes the sum of all ranks' own."""
+    if _together():
+        for tensor in tensors:
+            distributed.all_reduce(tensor)
 
 
 def mean(values: dict[str, float]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """How every next-character model learns: the task behind models/{lstm,tcn,transformer}/train.py."""
 
+import copy
 import dataclasses
 import math
 from argparse import Namespace
@@ -26,6 +27,7 @@ from utils.device import (
 )
 from utils.errors import UserError
 from utils.loop import fit
+from utils.optimizers import Muon, follow
 from utils.plots import Measure
 from utils.protocol import Protocol, ProtocolConfig, visible
 from utils.run import Run, opened
@@ -52,6 +54,14 @@ class TrainingConfig:
     device: str = key("where to run", choices=DEVICES)
     precision: str = key(
         "of the products in training; bfloat16 is for CUDA", choices=PRECISIONS, default="float32"
+    )
+    optimizer: str = key(
+        "of the matrices between the layers; all else is AdamW's",
+        choices=("adamw", "muon"),
+        default="adamw",
+    )
+    average: float = key(
+        "decay of the mean of the weights that writes; 0: no mean", low=0, below=1, default=0.0
     )
 
 
@@ -109,14 +119,24 @@ class TextTask:
         self.state = None
         matrices = [p for p in model.parameters() if sum(size > 1 for size in p.shape) >= 2]
         vectors = [p for p in model.parameters() if sum(size > 1 for size in p.shape) < 2]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": training.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=training.learning_rate,
-            betas=(0.9, training.beta2),
-        )
+        rate, decay, hidden = training.learning_rate, training.weight_decay, []
+        if training.optimizer == "muon":
+            letters = len(text.alphabet)  # a row or column of a matrix is a character's own
+            hidden = [p for p in matrices if letters not in p.shape]
+        rest = [p for p in matrices if not any(p is other for other in hidden)]
+        self.optimizers = {
+            "optimizer": torch.optim.AdamW(
+                [
+                    {"params": rest, "weight_decay": decay},
+                    {"params": vectors, "weight_decay": 0.0},
+                ],
+                lr=rate,
+                betas=(0.9, training.beta2),
+            )
+        }
+        if hidden:
+            self.optimizers["muon"] = Muon(hidden, rate, weight_decay=decay)
+        self.average = copy.deepcopy(self.model) if training.average > 0 else self.model
         self.protocol = Protocol(config, text)
 
     def __len__(self) -> int:
@@ -135,27 +155,31 @@ class TextTask:
             total=training.epochs * len(self),
             final=training.final_rate,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = share * training.learning_rate
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = share * training.learning_rate
 
         x, y = (codes.to(self.device) for codes in batch)  # (B, T) each
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         with in_precision(training.precision, self.device):
             logits, state = self.network(x, self.state)  # (B, T, V)
         loss = functional.cross_entropy(logits.float().flatten(0, 1), y.flatten())
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
-        self.optimizer.step()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        if training.average > 0:
+            follow(self.average, self.model, training.average, number)
         if training.carry_state:  # its values go on, its gradients end here
             self.state = moved(state, self.device)
         return {"train_nats": loss.item()}
 
     def validate(self) -> dict[str, float]:
-        rate = self.optimizer.param_groups[0]["lr"]
-        return {"val_nats": block_score(self.model, self.text.validation), "learning_rate": rate}
+        rate = self.optimizers["optimizer"].param_groups[0]["lr"]
+        return {"val_nats": block_score(self.average, self.text.validation), "learning_rate": rate}
 
     def milestone(self, row: dict[str, Any], run: Run) -> None:
-        self.protocol.add(row, self.model)
+        self.protocol.add(row, self.average)
         self.protocol.write(run.results / "protocol.md")
 
     def content(self) -> dict[str, Any]:
@@ -163,20 +187,23 @@ class TextTask:
             "kind": self.kind,
             "config": configuration.plain(self.config),
             "alphabet": self.text.alphabet,
-            "model": self.model.state_dict(),
+            "model": self.average.state_dict(),
         }
 
     def training_state(self) -> dict[str, Any]:
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "weights": self.model.state_dict(),
+            **{name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "random": distributed.gathered(random_state(self.device)),
             "state": distributed.gathered(moved(self.state, "cpu")),
             "protocol": self.protocol.entries,
         }
 
     def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
-        self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load_state_dict(content["model"])
+        self.model.load_state_dict(state.get("weights", content["model"]))
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
         restore_random_state(distributed.own(state["random"]), self.device)
         self.state = moved(distributed.own(state["state"]), self.device)
         self.protocol.entries = state["protocol"]

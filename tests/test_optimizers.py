@@ -1,0 +1,89 @@
+"""Muon, and the running mean of weights."""
+
+import pytest
+import torch
+from torch import nn
+
+from utils.optimizers import Muon, follow, orthogonal
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 9), (30, 5), (1, 7)])
+def test_orthogonal_sets_every_singular_value_near_one(shape):
+    torch.manual_seed(0)
+    matrix = torch.randn(shape, dtype=torch.float64)
+    U, _, Vt = torch.linalg.svd(matrix, full_matrices=False)
+    turned = orthogonal(matrix)
+    assert turned.shape == shape
+    inside = U.T @ turned @ Vt.T  # in the matrix's own directions: diagonal
+    assert (inside - inside.diag().diag()).abs().max() < 1e-9
+    assert inside.diag().min() > 0.6
+    assert inside.diag().max() < 1.2
+
+
+def test_orthogonal_does_not_depend_on_the_length():
+    torch.manual_seed(0)
+    matrix = torch.randn(5, 8)
+    torch.testing.assert_close(orthogonal(1e-6 * matrix), orthogonal(matrix))
+    assert orthogonal(torch.zeros(3, 4)).abs().max() == 0
+
+
+def test_muons_first_steps_by_hand():
+    """Of one row there is one singular value: U Vᵀ is the row, divided by its length."""
+    weight = nn.Parameter(torch.tensor([[1.0, 2.0]]))
+    optimizer = Muon([weight], lr=0.5, momentum=0.9, weight_decay=0.1)
+    one = orthogonal(torch.tensor([[3.0, 4.0]]))
+    weight.grad = torch.tensor([[3.0, 4.0]])
+    optimizer.step()
+    expected = torch.tensor([[1.0, 2.0]]) * (1 - 0.5 * 0.1) - 0.5 * one * 0.2 * 2**0.5
+    torch.testing.assert_close(weight.data, expected)
+    weight.grad = torch.tensor([[-4.0, 0.0]])
+    optimizer.step()
+    mean = 0.9 * 0.1 * torch.tensor([[3.0, 4.0]]) + 0.1 * torch.tensor([[-4.0, 0.0]])
+    ahead = 0.9 * mean + 0.1 * torch.tensor([[-4.0, 0.0]])
+    expected = expected * 0.95 - 0.5 * orthogonal(ahead) * 0.2 * 2**0.5
+    torch.testing.assert_close(weight.data, expected)
+
+
+def test_a_step_of_muon_is_as_long_as_adamws():
+    torch.manual_seed(0)
+    for shape in ((64, 64), (32, 96), (8, 16, 3)):
+        weight = nn.Parameter(torch.zeros(shape))
+        weight.grad = torch.randn(shape)
+        Muon([weight], lr=0.1).step()
+        assert weight.data.square().mean().sqrt().item() == pytest.approx(0.1 * 0.2, rel=0.25)
+
+
+def test_muon_descends_where_one_direction_drowns_the_others():
+    """x Wᵀ = y with inputs of very different size: the small ones are learned as fast."""
+    torch.manual_seed(0)
+    x = torch.randn(256, 8) * torch.logspace(0, -2, 8)
+    wanted = torch.randn(8, 8)
+    weight = nn.Parameter(torch.zeros(8, 8))
+    optimizer = Muon([weight], lr=0.1)
+    for step in range(300):
+        optimizer.param_groups[0]["lr"] = 0.3 * (1 - step / 300)
+        optimizer.zero_grad()
+        (x @ (weight - wanted).T).square().mean().backward()
+        optimizer.step()
+    assert (weight - wanted).abs().max() < 0.1
+
+
+def test_the_mean_of_the_weights_follows():
+    a, b = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    nn.init.constant_(b.weight, 5.0)
+    b.running_mean += 10
+    b.num_batches_tracked += 3
+    follow(a, b, 0.75, 1000)
+    assert a.weight.tolist() == [2, 2]
+    assert a.running_mean.tolist() == [2.5, 2.5]
+    assert a.num_batches_tracked == 3
+    follow(a, b, 0.0, 1000)
+    assert a.weight.tolist() == [5, 5]
+
+
+def test_the_mean_is_short_at_first():
+    mean, weights = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.constant_(mean.weight, 0.0)
+    nn.init.constant_(weights.weight, 11.0)
+    follow(mean, weights, 0.999, 1)
+    assert mean.weight.item() == pytest.approx(10)  # a decay of 1 / 11
