@@ -31,7 +31,7 @@ MODELS = {  # at least 50 steps each, without dropout
     "tcn": f"{TEXT} --model.dropout 0 --model.channels 8 --model.levels 2",
     "transformer": (
         f"{TEXT} --model.dropout 0 --model.width 8 --model.heads 2 --model.layers 1 "
-        "--training.optimizer muon --training.average 0.9"
+        "--training.optimizer muon"
     ),
     "palindrome": (
         "--model.T 5 --model.hidden_size 8 --model.dropout 0 --data.batches 25 "

@@ -36,13 +36,13 @@ DIGITS = "--data.dataset digits --training.batch_size 48 --training.epochs 4 --m
 DIGITS += " --training.device cpu"
 VAE = "--dataset digits --images 96 --batch_size 32 --epochs 4 --pictures 1 --z_dim 3 --device cpu"
 # A new model joins by a line here. Each has what a resume could lose: dropout and other noise,
-# a state that is carried on, schedules, two optimisers, a mean of the weights.
+# a state that is carried on, schedules, two optimisers.
 TRAINABLE = {
     "lstm": f"{TEXT} --model.hidden_size 8 --model.layers 2",
     "tcn": f"{TEXT} --model.channels 8 --model.levels 2",
     "transformer": (
         f"{TEXT} --model.width 8 --model.heads 2 --model.layers 1 --model.context 16 "
-        "--training.carry_state true --training.optimizer muon --training.average 0.9"
+        "--training.carry_state true --training.optimizer muon"
     ),
     "palindrome": (
         "--model.hidden_size 8 --data.batches 6 --training.batch_size 8 --training.epochs 4 "

@@ -1,6 +1,5 @@
 """How every next-character model learns: the task behind models/{lstm,tcn,transformer}/train.py."""
 
-import copy
 import dataclasses
 import math
 from argparse import Namespace
@@ -27,7 +26,7 @@ from utils.device import (
 )
 from utils.errors import UserError
 from utils.loop import fit
-from utils.optimizers import Muon, follow
+from utils.optimizers import Muon
 from utils.plots import Measure
 from utils.protocol import Protocol, ProtocolConfig, visible
 from utils.run import Run, opened
@@ -56,12 +55,9 @@ class TrainingConfig:
         "of the products in training; bfloat16 is for CUDA", choices=PRECISIONS, default="float32"
     )
     optimizer: str = key(
-        "of the matrices between the layers; all else is AdamW's",
+        "of the matrices that no character has a row or column of; of all else it is adamw",
         choices=("adamw", "muon"),
         default="adamw",
-    )
-    average: float = key(
-        "decay of the mean of the weights that writes; 0: no mean", low=0, below=1, default=0.0
     )
 
 
@@ -117,26 +113,23 @@ class TextTask:
         self.network = distributed.parallel(self.model)
         distributed.own_random_numbers()
         self.state = None
-        matrices = [p for p in model.parameters() if sum(size > 1 for size in p.shape) >= 2]
-        vectors = [p for p in model.parameters() if sum(size > 1 for size in p.shape) < 2]
-        rate, decay, hidden = training.learning_rate, training.weight_decay, []
-        if training.optimizer == "muon":
-            letters = len(text.alphabet)  # a row or column of a matrix is a character's own
-            hidden = [p for p in matrices if letters not in p.shape]
-        rest = [p for p in matrices if not any(p is other for other in hidden)]
-        self.optimizers = {
-            "optimizer": torch.optim.AdamW(
-                [
-                    {"params": rest, "weight_decay": decay},
-                    {"params": vectors, "weight_decay": 0.0},
-                ],
-                lr=rate,
-                betas=(0.9, training.beta2),
-            )
-        }
+        hidden, matrices, vectors = [], [], []
+        for p in model.parameters():
+            if sum(size > 1 for size in p.shape) < 2:
+                vectors.append(p)
+            elif training.optimizer == "muon" and len(text.alphabet) not in p.shape:
+                hidden.append(p)
+            else:
+                matrices.append(p)
+        rate, decay = training.learning_rate, training.weight_decay
+        groups = [
+            {"params": matrices, "weight_decay": decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        adamw = torch.optim.AdamW(groups, lr=rate, betas=(0.9, training.beta2))
+        self.optimizers = {"optimizer": adamw}
         if hidden:
             self.optimizers["muon"] = Muon(hidden, rate, weight_decay=decay)
-        self.average = copy.deepcopy(self.model) if training.average > 0 else self.model
         self.protocol = Protocol(config, text)
 
     def __len__(self) -> int:
@@ -168,18 +161,16 @@ class TextTask:
         nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
         for optimizer in self.optimizers.values():
             optimizer.step()
-        if training.average > 0:
-            follow(self.average, self.model, training.average, number)
         if training.carry_state:  # its values go on, its gradients end here
             self.state = moved(state, self.device)
         return {"train_nats": loss.item()}
 
     def validate(self) -> dict[str, float]:
         rate = self.optimizers["optimizer"].param_groups[0]["lr"]
-        return {"val_nats": block_score(self.average, self.text.validation), "learning_rate": rate}
+        return {"val_nats": block_score(self.model, self.text.validation), "learning_rate": rate}
 
     def milestone(self, row: dict[str, Any], run: Run) -> None:
-        self.protocol.add(row, self.average)
+        self.protocol.add(row, self.model)
         self.protocol.write(run.results / "protocol.md")
 
     def content(self) -> dict[str, Any]:
@@ -187,12 +178,11 @@ class TextTask:
             "kind": self.kind,
             "config": configuration.plain(self.config),
             "alphabet": self.text.alphabet,
-            "model": self.average.state_dict(),
+            "model": self.model.state_dict(),
         }
 
     def training_state(self) -> dict[str, Any]:
         return {
-            "weights": self.model.state_dict(),
             **{name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "random": distributed.gathered(random_state(self.device)),
             "state": distributed.gathered(moved(self.state, "cpu")),
@@ -200,8 +190,7 @@ class TextTask:
         }
 
     def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
-        self.average.load_state_dict(content["model"])
-        self.model.load_state_dict(state.get("weights", content["model"]))
+        self.model.load_state_dict(content["model"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state[name])
         restore_random_state(distributed.own(state["random"]), self.device)
