@@ -11,15 +11,18 @@ import models.tcn.train
 import models.transformer.train
 from benchmarks import reproduce
 from benchmarks.faces import READER_SEED, rotation_errors, train_reader
+from data_preparation import prepare
 from solver import Solver
 from tests.conftest import REPOSITORY
 from tests.test_commands import TEST, TRAIN, small
 from utils import checkpoint, ship
-from utils.config import read_json
+from utils.config import build, read_json
 from utils.image_data import Images
+from utils.raw_data import raw_data
 from utils.streaming import block_score
 from utils.text_data import load_text
 from utils.text_testing import load_text_model
+from utils.text_training import config_type
 from vae.analysis import MIG_FACTORS
 from vae.codes import encode, reconstruction_error
 from vae.data import CATEGORIES, TRAINING_SEED, VALIDATION_SEED, counted, rendered
@@ -30,17 +33,37 @@ from vae.rotation import Whitening, direction_by_mirroring, direction_by_regress
 KINDS = {kind: getattr(models, kind) for kind in TRAIN}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_shipped_checkpoint_is_what_it_says(kind, shipped):
-    path = shipped / "pretrained" / f"{kind}.pt"
+# Of every text model: the default text, and the settings for tinyshakespeare.
+TEXTS = [(kind, "config") for kind in KINDS] + [(kind, "tinyshakespeare") for kind in KINDS]
+TEXTS += [("transformer", "tinyshakespeare_20min")]
+
+
+@pytest.fixture(scope="session")
+def shakespeare():
+    """tinyshakespeare.txt, or None; looked for in the real repository."""
+    return raw_data("tinyshakespeare.txt")
+
+
+@pytest.mark.parametrize(("kind", "settings"), TEXTS)
+def test_shipped_checkpoint_is_what_it_says(kind, settings, shakespeare, shipped):
+    """Where tinyshakespeare is not there, its models are asked for everything but their losses."""
+    config_file = REPOSITORY / "models" / kind / f"{settings}.json"
+    saved = json.loads(config_file.read_text(encoding="utf-8"))
+    name = saved["model"]["name"]
+    path = shipped / "pretrained" / f"{name}.pt"
     assert path.stat().st_size <= 3_000_000
     content = checkpoint.load(path, kind)
-    config_file = REPOSITORY / "models" / kind / "config.json"
-    assert content["config"] == json.loads(config_file.read_text(encoding="utf-8"))
-    assert content["trained_by"] == f"python models/{kind}/train.py"
-    assert "training" not in content
     train = KINDS[kind].train
-    model, config, _ = load_text_model(kind, kind, None, train.build, train.ModelConfig)
+    sections = config_type(train.ModelConfig)  # with the defaults that either may leave out
+    assert build(content["config"], sections, name) == build(saved, sections, settings)
+    option = "" if settings == "config" else f" --config models/{kind}/{settings}.json"
+    assert content["trained_by"] == f"python models/{kind}/train.py{option}"
+    assert "training" not in content
+    model, config, _ = load_text_model(kind, name, None, train.build, train.ModelConfig)
+    if settings != "config":
+        if shakespeare is None:
+            return
+        prepare(shakespeare, "tinyshakespeare", raw=True, form="codes")
     text = load_text(config.data.name)
     assert text.alphabet == content["alphabet"]
     # float16 keeps the number to the third digit
