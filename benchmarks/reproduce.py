@@ -38,6 +38,11 @@ SHORT = {
     "lstm": ("--training.epochs 4", "val_nats"),
     "tcn": ("--training.epochs 4", "val_nats"),
     "transformer": ("--training.epochs 8", "val_nats"),
+    **{  # the same settings on the default text, which is short, and there
+        f"{name}_tinyshakespeare": ("--data.name text --training.epochs 2", "val_nats")
+        for name in ("lstm", "tcn", "transformer")
+    },
+    "transformer_tinyshakespeare_20min": ("--data.name text --training.epochs 2", "val_nats"),
     "palindrome": ("--training.epochs 2", "train_nats"),
     "palindrome_20": ("--training.epochs 2", "train_nats"),
     **{
