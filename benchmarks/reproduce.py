@@ -42,7 +42,6 @@ SHORT = {
         f"{name}_tinyshakespeare": ("--data.name text --training.epochs 2", "val_nats")
         for name in ("lstm", "tcn", "transformer")
     },
-    "transformer_tinyshakespeare_20min": ("--data.name text --training.epochs 2", "val_nats"),
     "palindrome": ("--training.epochs 2", "train_nats"),
     "palindrome_20": ("--training.epochs 2", "train_nats"),
     **{

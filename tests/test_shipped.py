@@ -35,7 +35,6 @@ KINDS = {kind: getattr(models, kind) for kind in TRAIN}
 
 # Of every text model: the default text, and the settings for tinyshakespeare.
 TEXTS = [(kind, "config") for kind in KINDS] + [(kind, "tinyshakespeare") for kind in KINDS]
-TEXTS += [("transformer", "tinyshakespeare_20min")]
 
 
 @pytest.fixture(scope="session")
