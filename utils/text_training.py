@@ -55,7 +55,7 @@ class TrainingConfig:
         "of the products in training; bfloat16 is for CUDA", choices=PRECISIONS, default="float32"
     )
     optimizer: str = key(
-        "of the matrices that no character has a row or column of; of all else it is adamw",
+        "of the matrices within; vectors and those of the alphabet are always adamw's",
         choices=("adamw", "muon"),
         default="adamw",
     )
