@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from models.transformer.modules import Model, ModelConfig
+from tests.conftest import REPOSITORY
+from utils.config import build, read_json
 from utils.optimizers import Muon, follow, orthogonal
+from utils.text_training import TextTask, config_type
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (4, 9), (30, 5), (1, 7)])
@@ -66,6 +70,26 @@ def test_muon_descends_where_one_direction_drowns_the_others():
         (x @ (weight - wanted).T).square().mean().backward()
         optimizer.step()
     assert (weight - wanted).abs().max() < 0.1
+
+
+def test_muon_gets_the_matrices_within_and_adamw_the_rest(words):
+    values = read_json(REPOSITORY / "models" / "transformer" / "tinyshakespeare.json")
+    settings = build(values, config_type(ModelConfig), "")
+    model = Model(len(words.alphabet), settings.model)
+    task = TextTask("transformer", model, words, settings)
+    names = {id(p): name for name, p in model.named_parameters()}
+    held = {
+        kind: [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
+        for kind, optimizer in task.optimizers.items()
+    }
+    within = ("attention.qkv", "attention.out", "mlp.0", "mlp.2")
+    assert held["muon"] == [f"blocks.{n}.{part}.weight" for n in range(4) for part in within]
+    assert sorted(held["muon"] + held["optimizer"]) == sorted(names.values())
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    task.step(next(iter(task.batches(1, 0))), 1)
+    assert all((p != before[name]).any() for name, p in model.named_parameters())
+    rates = {group["lr"] for o in task.optimizers.values() for group in o.param_groups}
+    assert rates == {0.004 / 100}  # the first of 100 steps of warm-up
 
 
 def test_the_mean_of_the_weights_follows():
