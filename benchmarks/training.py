@@ -92,14 +92,13 @@ def bare(
     clip_norm: float | None,
 ) -> float:
     """Forward, backward, clip, step for each batch, and nothing else -> seconds."""
-    optimizers = task.optimizers.values() if isinstance(task, TextTask) else [task.optimizer]
     began = time.perf_counter()
     for batch in batches:
         task.model.zero_grad()
         loss_of(batch).backward()
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(task.model.parameters(), clip_norm)
-        for optimizer in optimizers:
+        for optimizer in task.optimizers.values():
             optimizer.step()
     return time.perf_counter() - began
 

@@ -1,14 +1,17 @@
 """Muon, and the running mean of weights."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from models.transformer.modules import Model, ModelConfig
 from tests.conftest import REPOSITORY
-from utils.config import build, read_json
+from utils.config import build, defaults_of, read_json
+from utils.image_data import Images
 from utils.optimizers import Muon, follow, orthogonal
 from utils.text_training import TextTask, config_type
+from vae.training import CONFIG, VAETask, built
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (4, 9), (30, 5), (1, 7)])
@@ -72,24 +75,45 @@ def test_muon_descends_where_one_direction_drowns_the_others():
     assert (weight - wanted).abs().max() < 0.1
 
 
+def held_by(optimizers, model):
+    """The names of the parameters that each optimiser steps."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        kind: [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
+        for kind, optimizer in optimizers.items()
+    }
+
+
 def test_muon_gets_the_matrices_within_and_adamw_the_rest(words):
     values = read_json(REPOSITORY / "models" / "transformer" / "tinyshakespeare.json")
     settings = build(values, config_type(ModelConfig), "")
     model = Model(len(words.alphabet), settings.model)
     task = TextTask("transformer", model, words, settings)
-    names = {id(p): name for name, p in model.named_parameters()}
-    held = {
-        kind: [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
-        for kind, optimizer in task.optimizers.items()
-    }
+    held = held_by(task.optimizers, model)
     within = ("attention.qkv", "attention.out", "mlp.0", "mlp.2")
     assert held["muon"] == [f"blocks.{n}.{part}.weight" for n in range(4) for part in within]
-    assert sorted(held["muon"] + held["optimizer"]) == sorted(names.values())
+    assert sorted(held["muon"] + held["optimizer"]) == sorted(
+        name for name, _ in model.named_parameters()
+    )
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     task.step(next(iter(task.batches(1, 0))), 1)
     assert all((p != before[name]).any() for name, p in model.named_parameters())
     rates = {group["lr"] for o in task.optimizers.values() for group in o.param_groups}
     assert rates == {0.004 / 100}  # the first of 100 steps of warm-up
+
+
+def test_of_an_autoencoder_muon_gets_the_matrices_that_face_no_pixels():
+    settings = defaults_of(REPOSITORY / "vae" / "mnist.json", CONFIG)
+    model = built((1, 28, 28), settings)
+    images = Images(np.zeros((64, 1, 28, 28), dtype=np.uint8), "zeros")
+    held = held_by(VAETask(model, images, images, settings).optimizers, model)
+    matrices = [name for name, p in model.named_parameters() if p.ndim > 1]
+    assert matrices[0] == "encoder.layers.0.weight"
+    assert model.get_parameter(matrices[-1]).shape[1] == 16  # the levels of a pixel
+    assert held["muon"] == matrices[1:-1]
+    assert sorted(held["muon"] + held["optimizer"]) == sorted(
+        name for name, _ in model.named_parameters()
+    )
 
 
 def test_the_mean_of_the_weights_follows():

@@ -1,4 +1,4 @@
-"""Muon, an optimiser for matrices, written out; and the running mean of weights.
+"""Muon, an optimiser for matrices, written out; who steps what; the running mean of weights.
 
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". The gradient of a
 matrix is mostly a few directions, those of its largest singular values; along all others a step of
@@ -12,7 +12,7 @@ the singular values, from s to a s + b s³ + c s⁵, and a few rounds with the r
 all of them from (0, 1] to near 1 (Newton and Schulz's iteration): matrix products, nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -74,6 +74,40 @@ class Muon(torch.optim.Optimizer):
             for p, step in zip(parameters, steps, strict=True):
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.sub_(step, alpha=group["lr"])
+
+
+def optimizers_for(
+    model: nn.Module, hidden: list[nn.Parameter], rate: float, *, decay: float = 0.0, beta2: float
+) -> dict[str, torch.optim.Optimizer]:
+    """Muon for the `hidden` matrices, if there are any, AdamW for the rest, by name.
+
+    The names are those that a checkpoint has them by. Decay is for matrices: vectors are spared.
+    """
+    muons = {id(p) for p in hidden}
+    matrices, vectors = [], []
+    for p in model.parameters():
+        if id(p) not in muons:
+            (matrices if is_matrix(p) else vectors).append(p)
+    groups = [
+        {"params": matrices, "weight_decay": decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    optimizers = {"optimizer": torch.optim.AdamW(groups, lr=rate, betas=(0.9, beta2))}
+    if hidden:
+        optimizers["muon"] = Muon(hidden, rate, weight_decay=decay)
+    return optimizers
+
+
+def is_matrix(p: torch.Tensor) -> bool:
+    """Whether more than one of its axes has a length: a bias (C, 1) is a vector."""
+    return sum(size > 1 for size in p.shape) > 1
+
+
+def set_rate(optimizers: Mapping[str, torch.optim.Optimizer], rate: float) -> None:
+    """The learning rate of the next step, the same for all."""
+    for optimizer in optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = rate
 
 
 def follow(average: nn.Module, model: nn.Module, decay: float, number: int) -> None:

@@ -26,7 +26,7 @@ from utils.device import (
 )
 from utils.errors import UserError
 from utils.loop import fit
-from utils.optimizers import Muon
+from utils.optimizers import is_matrix, optimizers_for, set_rate
 from utils.plots import Measure
 from utils.protocol import Protocol, ProtocolConfig, visible
 from utils.run import Run, opened
@@ -113,23 +113,18 @@ class TextTask:
         self.network = distributed.parallel(self.model)
         distributed.own_random_numbers()
         self.state = None
-        hidden, matrices, vectors = [], [], []
-        for p in model.parameters():
-            if sum(size > 1 for size in p.shape) < 2:
-                vectors.append(p)
-            elif training.optimizer == "muon" and len(text.alphabet) not in p.shape:
-                hidden.append(p)
-            else:
-                matrices.append(p)
-        rate, decay = training.learning_rate, training.weight_decay
-        groups = [
-            {"params": matrices, "weight_decay": decay},
-            {"params": vectors, "weight_decay": 0.0},
+        hidden = [
+            p
+            for p in model.parameters()
+            if training.optimizer == "muon" and is_matrix(p) and len(text.alphabet) not in p.shape
         ]
-        adamw = torch.optim.AdamW(groups, lr=rate, betas=(0.9, training.beta2))
-        self.optimizers = {"optimizer": adamw}
-        if hidden:
-            self.optimizers["muon"] = Muon(hidden, rate, weight_decay=decay)
+        self.optimizers = optimizers_for(
+            model,
+            hidden,
+            training.learning_rate,
+            decay=training.weight_decay,
+            beta2=training.beta2,
+        )
         self.protocol = Protocol(config, text)
 
     def __len__(self) -> int:
@@ -148,9 +143,7 @@ class TextTask:
             total=training.epochs * len(self),
             final=training.final_rate,
         )
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = share * training.learning_rate
+        set_rate(self.optimizers, share * training.learning_rate)
 
         x, y = (codes.to(self.device) for codes in batch)  # (B, T) each
         self.model.zero_grad()

@@ -22,6 +22,7 @@ from utils.device import (
 )
 from utils.errors import UserError
 from utils.image_data import Batches, Images, unit_range
+from utils.optimizers import is_matrix, optimizers_for, set_rate
 from utils.plots import Measure, picture_rows
 from utils.run import Run
 from utils.schedule import warmup_cosine
@@ -72,13 +73,18 @@ class TrainingConfig:
 
     epochs: int = key("passes over the training pictures", low=1)
     batch_size: int = key("B, pictures of a step", low=2)
-    learning_rate: float = key("Adam's peak learning rate", above=0)
+    learning_rate: float = key("peak learning rate", above=0)
     final_rate: float = key("share of the peak left at the last step", low=0, high=1)
     pictures: list[int] = key("epochs after which samples are drawn, besides the last", low=1)
     seed: int = key("of the weights, the order, the noise; of what a task draws", low=0)
     device: str = key("where to run", choices=DEVICES)
     precision: str = key(
         "of the products in training; bfloat16 is for CUDA", choices=PRECISIONS, default="float32"
+    )
+    optimizer: str = key(
+        "of the matrices within; vectors and the layers that face the pixels are always adam's",
+        choices=("adam", "muon"),
+        default="adam",
     )
 
 
@@ -117,8 +123,11 @@ class VAETask:
         self.device = choose_device(config.training.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)
         self.network = distributed.parallel(self.model)
+        hidden = []
+        if config.training.optimizer == "muon":  # but for the layers that face the pixels
+            hidden = [p for p in model.parameters() if is_matrix(p)][1:-1]
         rate = config.training.learning_rate
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+        self.optimizers = optimizers_for(model, hidden, rate, beta2=0.999)
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -167,18 +176,18 @@ class VAETask:
         share = warmup_cosine(
             number, warmup=0, total=training.epochs * len(self), final=training.final_rate
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = share * training.learning_rate
+        set_rate(self.optimizers, share * training.learning_rate)
         beta = warmed_up(loss.beta, number, loss.beta_warmup)
         capacity = loss.capacity
         if capacity is not None:
             capacity = capacity_at(capacity, number, loss.capacity_steps)
 
         x = x.to(self.device, memory_format=torch.channels_last)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         total, terms = self.objective(x, beta, capacity)
         total.backward()
-        self.optimizer.step()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
         return self.columns_of("train", terms)
 
     def columns_of(self, split: str, terms: torch.Tensor) -> dict[str, float]:
@@ -202,7 +211,7 @@ class VAETask:
                 x = x.to(self.device, memory_format=torch.channels_last)
                 sums += len(x) * self.objective(x, loss.beta, loss.capacity)[1]
         return self.columns_of("val", sums / len(self.validation)) | {
-            "learning_rate": self.optimizer.param_groups[0]["lr"]
+            "learning_rate": self.optimizers["optimizer"].param_groups[0]["lr"]
         }
 
     def milestone(self, row: dict[str, Any], run: Run) -> None:
@@ -223,11 +232,13 @@ class VAETask:
         }
 
     def training_state(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "random": random_state(self.device)}
+        optimizers = {name: each.state_dict() for name, each in self.optimizers.items()}
+        return optimizers | {"random": random_state(self.device)}
 
     def restore(self, content: dict[str, Any], state: dict[str, Any]) -> None:
         self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
         restore_random_state(state["random"], self.device)
 
 
