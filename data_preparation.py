@@ -95,11 +95,11 @@ def txt_to_numpy(text: str | list[str]) -> tuple[np.ndarray, np.ndarray, np.ndar
     code_of = np.zeros(max(256, alphabet[-1] + 1), dtype=np.min_scalar_type(len(alphabet) - 1))
     code_of[alphabet] = np.arange(len(alphabet))
     N = sum(map(len, blocks))
-    codes, last, start = [], [np.array([-1])], 0  # `last`: where lines end
+    codes, last, start = [], [], 0  # `last`: where lines end
     for block in blocks:
-        points = _points(block)
+        encoded, points = _points(block)
         if points.dtype == code_of.dtype == np.uint8:  # the same, several times as fast
-            coded = points.tobytes().translate(code_of[:256].tobytes())
+            coded = encoded.translate(code_of[:256].tobytes())
             codes.append(np.frombuffer(coded, dtype=np.uint8))
         else:
             codes.append(code_of[points])
@@ -107,25 +107,28 @@ def txt_to_numpy(text: str | list[str]) -> tuple[np.ndarray, np.ndarray, np.ndar
         if "\r" in block:
             ends[:-1] |= (points[:-1] == ord("\r")) & (points[1:] != ord("\n"))
         ends[-1] |= points[-1] == ord("\r") or start + len(block) == N
-        last.append(start + np.flatnonzero(ends))
+        last.append(np.flatnonzero(ends))
+        last[-1] += start
         start += len(block)
-    codes = codes[0] if len(codes) == 1 else np.concatenate(codes)
-    return np.array([chr(point) for point in alphabet]), codes, np.diff(np.concatenate(last))
+    codes, last = (each[0] if len(each) == 1 else np.concatenate(each) for each in (codes, last))
+    return np.array([chr(point) for point in alphabet]), codes, np.diff(last, prepend=-1)
 
 
-def _points(block: str) -> np.ndarray:
-    """A number for each character: uint8 where all are ASCII, else uint32."""
-    if block.isascii():
-        return np.frombuffer(block.encode("ascii"), dtype=np.uint8)
-    return np.frombuffer(block.encode("utf-32-le"), dtype=np.uint32)
+def _points(block: str) -> tuple[bytes, np.ndarray]:
+    """Its characters as bytes, and as numbers: uint8 where all are ASCII, else uint32."""
+    coding, kind = ("ascii", np.uint8) if block.isascii() else ("utf-32-le", np.uint32)
+    encoded = block.encode(coding)
+    return encoded, np.frombuffer(encoded, dtype=kind)
 
 
 def _present(block: str) -> set[int]:
     """The numbers of the characters in it."""
-    if block.isascii():
-        return {point for point in range(128) if chr(point) in block}
+    encoded, points = _points(block)
+    if points.dtype == np.uint8:
+        usual = set(encoded[:10_000])
+        return usual | set(encoded.translate(None, delete=bytes(usual)))  # the few others
     present = np.zeros(0x110000, dtype=bool)  # every Unicode character
-    present[_points(block)] = True
+    present[points] = True
     return set(np.flatnonzero(present).tolist())
 
 
