@@ -227,6 +227,13 @@ def test_the_bright_side_is_the_side_of_the_light(yaw):
         assert (left > right) == (light < 0)
 
 
+def test_the_wall_is_brighter_towards_the_light():
+    for light in (-1, 0, 1):
+        wall = picture(light=light)[:, :40].sum(dim=0)  # beside the head
+        left, right = wall[:, 0], wall[:, -1]
+        assert (left - right).sign().unique().tolist() == [-light]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_value_out_of_range_is_refused_by_name(name):
     factor = FACTORS[NAMES.index(name)]

@@ -23,8 +23,8 @@ import torch
 
 SIZE = 64
 CHUNK = 32  # faces rendered at once: few enough for the temporaries to stay in the cache
-AMBIENT, DIFFUSE = 0.42, 0.72  # a surface in the dark, and what facing the light adds to it
-NECK = 7  # pixels from the axis about which a head turns, in the neck, forward to its middle
+AMBIENT, DIFFUSE = 0.58, 0.54  # a surface in the dark, and what facing the light adds to it
+NECK = 8  # pixels from the axis about which a head turns, in the neck, forward to its middle
 CURTAIN = (0, -9, -4), (21.8, 30, 19)  # centre and radii of long hair
 
 
@@ -354,8 +354,8 @@ def render_chunk(factors: torch.Tensor) -> torch.Tensor:
     wall = mix(f["background"], (0.08, 0.12, 0.38), (0.95, 0.88, 0.72))
     some, long = (per_face((f["hair_style"] >= code).float()) for code in (1, 2))
 
-    fade = 0.9 + 0.1 * Y / Y.max()  # a little darker towards the floor
-    canvas = Canvas((wall[:, :, None, None] * fade).repeat(1, 1, 1, SIZE))
+    lit = 0.85 + 0.1 * Y / Y.max() + 0.18 * per_face(f["light"]) * X / X.max()  # towards the light
+    canvas = Canvas(wall[:, :, None, None] * lit[:, None])
     add_back_hair(canvas, head, hair, long)
     add_body(canvas, body, skin)
     add_face(canvas, head, skin, f["smile"])
