@@ -23,7 +23,7 @@ import torch
 
 SIZE = 64
 CHUNK = 32  # faces rendered at once: few enough for the temporaries to stay in the cache
-AMBIENT, DIFFUSE = 0.58, 0.54  # a surface in the dark, and what facing the light adds to it
+AMBIENT, DIFFUSE = 0.66, 0.46  # a surface in the dark, and what facing the light adds to it
 NECK = 8  # pixels from the axis about which a head turns, in the neck, forward to its middle
 CURTAIN = (0, -9, -4), (21.8, 30, 19)  # centre and radii of long hair
 
@@ -349,7 +349,7 @@ def render_chunk(factors: torch.Tensor) -> torch.Tensor:
     zero = torch.zeros_like(f["yaw"])
     head = pose(f["yaw"], f["pitch"], f["face_width"], f["light"])
     body = pose(zero, zero, zero + 1, f["light"])
-    skin = mix(f["skin_tone"], (1.0, 0.82, 0.7), (0.74, 0.5, 0.36), (0.28, 0.16, 0.11))
+    skin = mix(f["skin_tone"], (1.0, 0.82, 0.7), (0.74, 0.5, 0.36), (0.22, 0.12, 0.08))
     hair = mix(f["hair_colour"], (0.06, 0.05, 0.05), (0.42, 0.22, 0.1), (0.95, 0.78, 0.42))
     wall = mix(f["background"], (0.08, 0.12, 0.38), (0.95, 0.88, 0.72))
     some, long = (per_face((f["hair_style"] >= code).float()) for code in (1, 2))
