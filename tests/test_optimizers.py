@@ -105,8 +105,10 @@ def test_muon_gets_the_matrices_within_and_adamw_the_rest(words):
 def test_of_an_autoencoder_muon_gets_the_matrices_that_face_no_pixels():
     settings = defaults_of(REPOSITORY / "vae" / "mnist.json", CONFIG)
     model = built((1, 28, 28), settings)
-    images = Images(np.zeros((64, 1, 28, 28), dtype=np.uint8), "zeros")
-    held = held_by(VAETask(model, images, images, settings).optimizers, model)
+    pixels = np.random.default_rng(0).integers(16, size=(64, 1, 28, 28)) * 17
+    images = Images(pixels.astype(np.uint8), "noise")
+    task = VAETask(model, images, images, settings)
+    held = held_by(task.optimizers, model)
     matrices = [name for name, p in model.named_parameters() if p.ndim > 1]
     assert matrices[0] == "encoder.layers.0.weight"
     assert model.get_parameter(matrices[-1]).shape[1] == 16  # the levels of a pixel
@@ -114,6 +116,10 @@ def test_of_an_autoencoder_muon_gets_the_matrices_that_face_no_pixels():
     assert sorted(held["muon"] + held["optimizer"]) == sorted(
         name for name, _ in model.named_parameters()
     )
+    before = {name: model.get_parameter(name).detach().clone() for name in matrices}
+    for number in (1, 2):  # in the first the last layer is zero, and lets no gradient past
+        task.step(next(iter(task.batches(number, 0))), number)
+    assert all((model.get_parameter(name) != p).any() for name, p in before.items())
 
 
 def test_the_mean_of_the_weights_follows():
