@@ -243,7 +243,10 @@ def rows_of_runs(command: Command) -> Iterator[Row]:
             ["--overwrite", "--dry-run"],
         ):
             yield Row(command.name, [*run, *two], "--resume goes on, --overwrite", "give one")
-        for key, other in (("batch_size", 17), ("seed", 5)):
+        fixed = [("batch_size", 17), ("seed", 5)]
+        if command.option("optimizer"):
+            fixed.append(("optimizer", "adam" if command.name == "main" else "muon"))
+        for key, other in fixed:
             argv = ["--resume", *run, f"{command.option(key)}={other}"]
             fault = f"training.{key} was"
             yield Row(command.name, argv, fault, "cannot change with --resume")

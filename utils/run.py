@@ -17,7 +17,9 @@ from utils.paths import shown
 
 # What may not change when a run goes on: the model's shape and the order of its data.
 FIXED = {"model", "data"}
-FIXED_KEYS = {("training", name) for name in ("batch_size", "length", "seed", "precision")}
+FIXED_KEYS = {
+    ("training", name) for name in ("batch_size", "length", "seed", "precision", "optimizer")
+}
 
 
 @dataclass(frozen=True)
