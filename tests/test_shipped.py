@@ -129,17 +129,11 @@ def test_shipped_vae_is_what_it_says(beta):
 def test_beta_names_latents(ratios):
     """benchmarks/faces.py measures the same on 5,000 faces."""
     named = {beta: {name for name in names(table, NAMES) if name} for beta, table in ratios.items()}
-    assert len(named[20]) >= 5 > len(named[0])
-    assert {"yaw", "hair_style", "hat", "background", "light"} <= named[20]
+    assert set(MIG_FACTORS) <= named[20]
+    assert len(named[0]) < 5
     columns = [NAMES.index(name) for name in MIG_FACTORS]
     gaps = {beta: mig(table, columns)[0] for beta, table in ratios.items()}
     assert gaps[20] >= max(0.25, 3 * gaps[0])
-
-
-@pytest.mark.xfail(strict=True, reason="skin tone stays below a quarter of its entropy")
-def test_every_factor_aimed_at_is_named(ratios):
-    named = {name for beta in (4, 20) for name in names(ratios[beta], NAMES)}
-    assert {"yaw", "skin_tone", "hair_style", "glasses", "hat"} <= named
 
 
 def test_beta_0_reconstructs_best(solvers, faces):
@@ -175,12 +169,11 @@ def turned(solvers, faces):
 
 def test_faces_turn_to_the_angle_asked_for(turned):
     assert max(turned["degrees"]) <= 8
-    assert turned["kept"]["hat"] >= 0.9
 
 
-@pytest.mark.xfail(strict=True, reason="the skin tone of every sixth face moves by over a tenth")
-def test_turning_keeps_the_skin_tone(turned):
-    assert turned["kept"]["skin_tone"] >= 0.9
+def test_turning_keeps_what_else_is_seen(turned):
+    assert min(turned["kept"].values()) >= 0.9
+    assert turned["kept"].keys() == {"hat", "glasses", "skin_tone"}
 
 
 def test_the_command_in_a_checkpoint_gives_what_it_gave(shipped, capsys):
