@@ -38,7 +38,8 @@ from utils.text_data import Text
 from utils.text_training import TextTask, config_type, tiny
 from vae.data import rendered
 from vae.losses import kl_per_dim, reconstruction
-from vae.networks import VAE, draw
+from vae.networks import VAE
+from vae.posterior import draw
 from vae.training import CONFIG, VAETask, built
 
 TEXT_MODELS = ("lstm", "tcn", "transformer")

@@ -23,7 +23,8 @@ from vae.losses import (
     reconstruction,
     warmed_up,
 )
-from vae.networks import VAE, Decoder, Encoder, ModelConfig, draw
+from vae.networks import VAE, Decoder, Encoder, ModelConfig
+from vae.posterior import draw
 from vae.rotation import (
     Rotation,
     Whitening,

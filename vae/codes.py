@@ -14,7 +14,7 @@ from vae.losses import (
     log_importance_weights,
     reconstruction,
 )
-from vae.networks import VAE, draw
+from vae.networks import VAE
 
 # From what the decoder gives, (B, C, H, W) or with L levels (B, C, H, W, L), to pictures in [0, 1].
 Look = Callable[[torch.Tensor], torch.Tensor]
@@ -52,7 +52,7 @@ def encode(model: VAE, images: Images, part: int = 256) -> tuple[torch.Tensor, t
     with evaluating(model) as device:
         for start in range(0, len(images), part):
             x = unit_range(images.pixels[start : start + part])
-            codes.append(torch.stack(model.encoder(x.to(device))).cpu())
+            codes.append(torch.stack(model.posterior(x.to(device))).cpu())
     mu, logvar = torch.cat(codes, dim=1)
     return mu, logvar
 
@@ -91,7 +91,7 @@ def reconstruction_error(model: VAE, images: Images, likelihood: str) -> tuple[f
     with evaluating(model) as device:
         for start in range(0, len(images), 256):
             x = unit_range(images.pixels[start : start + 256]).to(device)
-            logits = model.logits(model.encoder(x)[0])
+            logits = model.logits(model.posterior(x)[0])
             nats += reconstruction(logits, x, likelihood).sum().item()
             squared += ((mean(logits) - x) ** 2).flatten(1).mean(dim=1).sum().item()
     return nats / len(images), squared / len(images)
@@ -111,11 +111,10 @@ def bounds(
         torch.manual_seed(seed)
         for start in tqdm(parts, unit="part", disable=None, leave=False):
             x = unit_range(images.pixels[start : start + 100]).to(device)
-            mu, logvar = model.encoder(x)
+            seen = model.encoder(x)
             weights = []
             for k in range(draws):
-                z = draw(mu, logvar)
-                logits = model.logits(z)
+                logits, z, mu, logvar = model.meet(seen)
                 weights.append(log_importance_weights(logits, x, likelihood, z, mu, logvar))
                 if k == 0:
                     nats = reconstruction(logits, x, likelihood) + kl_per_dim(mu, logvar).sum(dim=1)

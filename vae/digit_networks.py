@@ -1,7 +1,6 @@
-"""Encoders and decoders for pictures of 28 x 28, with the shape beside each layer.
+"""Encoder and decoder for pictures of 28 x 28, with the shape beside each layer.
 
-`DigitEncoder` and `DigitDecoder` have the five convolutions of the course's report, 32-32-64-64-64;
-`ResidualEncoder` and `ResidualDecoder` are deeper (He et al. 2016, "Deep residual learning").
+They have the five convolutions of the course's report, 32-32-64-64-64.
 """
 
 import torch
@@ -51,75 +50,6 @@ class DigitDecoder(nn.Module):
             *normed(nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1)),  # (B, 32, 14, 14)
             *normed(nn.Conv2d(32, 32, 3, padding=1)),  # (B, 32, 14, 14)
             nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1),  # (B, C, 28, 28)
-        )
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return self.layers(z)
-
-
-class Block(nn.Module):
-    """x + f(x), (B, C, H, W) -> the same. f ends in zeros: at first the block changes nothing.
-
-    Activations come before the convolutions (He et al. 2016, "Identity mappings in deep residual
-    networks"), so that the shortcut is a sum from end to end.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            *activated(channels),
-            nn.Conv2d(channels, channels, kernel_size=3, padding=1),
-            *activated(channels),
-            nn.Conv2d(channels, channels, kernel_size=3, padding=1),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.layers(x)
-
-
-class ResidualEncoder(nn.Module):
-    """Pictures (B, C, 28, 28) in [0, 1] -> mu and logvar (B, Z) of the posterior q(z|x)."""
-
-    def __init__(self, channels: int, z_dim: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 14, 14)
-            Block(32),
-            *activated(32),
-            nn.Conv2d(32, 64, kernel_size=4, stride=2, padding=1),  # (B, 64, 7, 7)
-            Block(64),
-            Block(64),
-            *activated(64),
-            nn.Flatten(),  # (B, 3136)
-            nn.Linear(3136, 2 * z_dim),  # (B, 2 Z)
-        )
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mu, logvar = self.layers(x).chunk(2, dim=1)  # (B, Z) each
-        return mu, logvar
-
-
-class ResidualDecoder(nn.Module):
-    """Latents (B, Z) -> logits (B, C, 28, 28): the encoder's layers backwards.
-
-    The last layer sees 32 features of a pixel, not the 14 x 14 grid below: what it says of a
-    pixel's levels need not be linear in what its neighbours share.
-    """
-
-    def __init__(self, channels: int, z_dim: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(z_dim, 3136),  # (B, 3136)
-            nn.Unflatten(1, (64, 7, 7)),  # (B, 64, 7, 7)
-            Block(64),
-            Block(64),
-            *activated(64),
-            nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 14, 14)
-            Block(32),
-            *activated(32),
-            nn.ConvTranspose2d(32, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 28, 28)
-            *activated(32),
-            nn.Conv2d(32, channels, kernel_size=1),  # (B, C, 28, 28)
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:

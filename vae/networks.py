@@ -3,7 +3,7 @@
 Kingma & Welling 2014, "Auto-encoding variational Bayes": an encoder, the posterior
 q(z|x) = N(mu, diag(exp(logvar))), and a decoder p(x|z), trained together. The convolutions for
 64 x 64 pictures are those of Higgins et al. 2017, "beta-VAE", for CelebA; those for 28 x 28 are in
-vae/digit_networks.py.
+vae/digit_networks.py and vae/ladder.py.
 
 Run: python main.py
 """
@@ -14,15 +14,11 @@ import torch
 from torch import nn
 
 from utils.config import key
-from vae.digit_networks import (
-    Block,
-    DigitDecoder,
-    DigitEncoder,
-    ResidualDecoder,
-    ResidualEncoder,
-)
+from vae.digit_networks import DigitDecoder, DigitEncoder
+from vae.ladder import Block, LadderDecoder, LadderEncoder, Rung
+from vae.posterior import Normal, draw
 
-SIDES = {"higgins": 64, "digits": 28, "residual": 28}  # pixels of the pictures a network takes
+SIDES = {"higgins": 64, "digits": 28, "ladder": 28}  # pixels of the pictures a network takes
 
 
 @dataclass(frozen=True)
@@ -31,10 +27,10 @@ class ModelConfig:
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
     network: str = key(
-        "higgins: for pictures of 64 x 64; digits and, deeper, residual: of 28 x 28",
+        "higgins: for pictures of 64 x 64; digits: of 28 x 28; ladder: too, latents in layers",
         choices=tuple(SIDES),
     )
-    z_dim: int = key("Z, latent neurons", low=1)
+    z_dim: int = key("Z, latent neurons; of ladder, those at the top", low=1)
 
 
 class Encoder(nn.Module):
@@ -91,7 +87,7 @@ class Decoder(nn.Module):
 NETWORKS = {
     "higgins": (Encoder, Decoder),
     "digits": (DigitEncoder, DigitDecoder),
-    "residual": (ResidualEncoder, ResidualDecoder),
+    "ladder": (LadderEncoder, LadderDecoder),
 }
 
 
@@ -117,46 +113,58 @@ class VAE(nn.Module):
                 + (f": take {' or '.join(fitting)}" if fitting else "")
             )
         self.shape = tuple(shape)
-        self.z_dim = config.z_dim
         self.levels = levels
         encoder, decoder = NETWORKS[config.network]
         self.encoder = encoder(channels, config.z_dim)
         self.decoder = decoder(channels * (levels or 1), config.z_dim)
+        self.ladder = config.network == "ladder"
+        self.z_dim = self.decoder.z_dim if self.ladder else config.z_dim
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
-        for block in (module for module in self.modules() if isinstance(module, Block)):
-            nn.init.zeros_(block.layers[-1].weight)
+        for module in self.modules():
+            if isinstance(module, Block | Rung):
+                module.begin()
         if levels:
             nn.init.zeros_(self.decoder.layers[-1].weight)
 
-    def logits(self, z: torch.Tensor) -> torch.Tensor:
-        """Latents (B, Z) -> logits of the pictures (B, C, H, W), or of their levels, L last."""
-        logits = self.decoder(z)  # (B, C, H, W) or (B, C L, H, W)
+    def leveled(self, logits: torch.Tensor) -> torch.Tensor:
+        """What the decoder gives, (B, C, H, W) or (B, C L, H, W) -> with the levels L last."""
         if self.levels is None:
             return logits
         return logits.unflatten(1, (-1, self.levels)).movedim(2, -1)  # (B, C, H, W, L)
 
-    def forward(
-        self, x: torch.Tensor, epsilon: torch.Tensor | None = None
+    def logits(self, z: torch.Tensor) -> torch.Tensor:
+        """Latents (B, Z) -> logits of the pictures (B, C, H, W), or of their levels, L last."""
+        return self.leveled(self.decoder(z))
+
+    def posterior(self, x: torch.Tensor) -> Normal:
+        """Pictures (B, C, H, W) in [0, 1] -> mu and logvar (B, Z), on a ladder at the mu above."""
+        seen = self.encoder(x)
+        if self.ladder:
+            _, _, *seen = self.meet(seen, x.new_zeros(len(x), self.z_dim))
+        mu, logvar = seen
+        return mu, logvar
+
+    def meet(
+        self, seen: tuple[torch.Tensor, ...], epsilon: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, ...]:
-        """Pictures (B, C, H, W) in [0, 1] -> logits, then z, mu and logvar (B, Z).
+        """What the encoder gives -> logits, then z, mu and logvar (B, Z).
 
         epsilon (B, Z) is the noise; drawn here where none is given.
         """
-        mu, logvar = self.encoder(x)
+        mu, logvar, *features = seen
+        if epsilon is None:
+            epsilon = torch.randn(len(mu), self.z_dim, device=mu.device, dtype=mu.dtype)
+        if self.ladder:
+            logits, z, mu, logvar = self.decoder.meet(mu, logvar, features, epsilon)
+            return self.leveled(logits), z, mu, logvar
         z = draw(mu, logvar, epsilon)
         return self.logits(z), z, mu, logvar
 
-
-def draw(
-    mu: torch.Tensor, logvar: torch.Tensor, epsilon: torch.Tensor | None = None
-) -> torch.Tensor:
-    """z ~ N(mu, exp(logvar)) as mu + sigma * epsilon (Kingma & Welling 2014, section 2.4).
-
-    A drawn number has no derivative with respect to the mean it was drawn with. Written as a fixed
-    function of mu, logvar and noise from outside, it has: 1 and sigma / 2 * epsilon.
-    """
-    epsilon = torch.randn_like(mu) if epsilon is None else epsilon
-    return mu + torch.exp(0.5 * logvar) * epsilon
+    def forward(
+        self, x: torch.Tensor, epsilon: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        """Pictures (B, C, H, W) in [0, 1], noise (B, Z) -> what `meet` makes of them."""
+        return self.meet(self.encoder(x), epsilon)

@@ -97,7 +97,8 @@ class VAETask:
     """Training of one variational autoencoder on one set of pictures (see utils.loop.Task).
 
     `nats` in history.csv is the objective with its final weights, for one picture; reconstruction,
-    KL and the KL of every latent stand beside it. A latent counts as active from 0.01 nats on.
+    KL and the KL of every latent stand beside it (of a ladder's, those at the top). A latent counts
+    as active from 0.01 nats on.
     Where the likelihood is exact, `bpd` is the negative evidence lower bound, whatever beta is, in
     bits per dimension.
     """
@@ -199,7 +200,8 @@ class VAETask:
         if self.exact:
             bpd = bits_per_dim(picture_nats + sum(kl), self.model.shape)
             columns |= {f"{split}_bpd": bpd}
-        return columns | {f"{split}_kl_{j:02}_nats": nats for j, nats in enumerate(kl)}
+        top = kl[: self.config.model.z_dim]
+        return columns | {f"{split}_kl_{j:02}_nats": nats for j, nats in enumerate(top)}
 
     def validate(self) -> dict[str, float]:
         loss, sums = self.config.loss, 0
@@ -244,6 +246,11 @@ class VAETask:
 
 def built(shape: Any, config: Any) -> VAE:
     """The network for pictures of a shape (C, H, W). UserError where there is none."""
+    if config.loss.objective == "beta_tcvae" and config.model.network == "ladder":
+        raise UserError(
+            "objective beta_tcvae needs latents that are drawn independently, those of network "
+            "ladder are not: take objective beta_vae, or network digits"
+        )
     levels = 2**config.data.bits if config.loss.likelihood == "categorical" else None
     try:
         return VAE(tuple(shape), config.model, levels)
