@@ -28,6 +28,7 @@ from utils.run import load_model, opened
 from utils.tables import csv_text
 from vae.analysis import Analysis, analyse, label_of, sweep
 from vae.codes import (
+    abreast,
     decode,
     encode,
     gallery,
@@ -51,6 +52,7 @@ from vae.training import (
 )
 
 SWEEP = torch.linspace(-3, 3, 9)
+SHOWN = 40  # of many latents, those with the most KL
 
 
 class Solver:
@@ -133,17 +135,20 @@ class Solver:
     def latent_analysis(self, images: Images, face: np.ndarray) -> Analysis:
         """latent_analysis.png, .gif, .csv and .json: what each latent does, sweeping -3 to 3.
 
-        Measured on all the pictures; the sweeps start from the code of one face (C, H, W).
+        Measured on all the pictures; the sweeps start from the code of one face (C, H, W). Of more
+        than 40 latents the pictures show the 40 with the most KL.
         """
         analysis = analyse(self.model, images)
         rows = analysis.rows()
-        for row in rows:
+        most = rows[:SHOWN]
+        for row in most:
             print(" ".join(label_of(row).split("\n")))
+        if len(rows) > len(most):
+            print(f"and {len(rows) - len(most)} with less KL, in latent_analysis.csv only")
         print(", ".join(f"{name} {score:.4g}" for name, score in analysis.scores.items()))
-        order = [row["latent"] for row in rows]
         z = encode(self.model, Images(face[None], ""))[0][0]
-        pictures = sweep(self.model, z, SWEEP)[order]  # (Z, S, C, H, W)
-        labels = [label_of(row) for row in rows]
+        pictures = sweep(self.model, z, [row["latent"] for row in most], SWEEP)  # (N, S, C, H, W)
+        labels = [label_of(row) for row in most]
         columns = [f"{value:g}" for value in SWEEP.tolist()]
         whole = {"scores": analysis.scores, "latents": rows}
         self.wrote(
@@ -151,7 +156,7 @@ class Solver:
                 pictures, self.results / "latent_analysis.png", rows=labels, columns=columns
             ),
             animation(
-                pictures.transpose(0, 1).unflatten(1, (-1, min(5, len(order)))),
+                pictures.transpose(0, 1).unflatten(1, (-1, abreast(len(most)))),
                 self.results / "latent_analysis.gif",
             ),
             write_whole(self.results / "latent_analysis.csv", csv_text(rows).encode()),

@@ -15,7 +15,17 @@ from utils import checkpoint
 from utils.config import build, read_json
 from utils.image_data import Images, Rows, coarse, unit_range
 from utils.paths import ROOT
-from vae.codes import bounds, decode, drawn, gallery, generate, likeliest, manifold_codes, mean
+from vae.codes import (
+    abreast,
+    bounds,
+    decode,
+    drawn,
+    gallery,
+    generate,
+    likeliest,
+    manifold_codes,
+    mean,
+)
 from vae.data import unseen_images, validation_images
 from vae.losses import (
     bits_per_dim,
@@ -197,6 +207,7 @@ def test_a_gallery_shows_likeliest_levels_beside_draws_of_the_same_codes(vae):
     pictures, columns = gallery(vae, 12, seed=3)
     assert pictures.shape == (2, 12, 1, 28, 28)
     assert columns == ["likeliest levels", "drawn levels"]
+    assert [abreast(count) for count in (3, 7, 10, 11, 40)] == [3, 7, 5, 1, 8]
     assert torch.equal(pictures[:, :6].flatten(0, 1), generate(vae, 12, 3, likeliest))
     assert torch.equal(pictures[:, 6:].flatten(0, 1), generate(vae, 12, 3, drawn(3)))
     assert 0 <= decode(vae, torch.zeros(1, 3)).min() <= decode(vae, torch.zeros(1, 3)).max() <= 1

@@ -386,6 +386,11 @@ def written_out() -> Iterator[Row]:
     )
     yield from rows(
         "main",
+        (
+            "--ckpt_name=new --dataset=digits --network=ladder --objective=beta_tcvae",
+            "beta_tcvae needs latents that are drawn independently",
+            "take objective beta_vae, or network digits",
+        ),
         ("--ckpt_name=new --data={}/nothing", "no such folder or file", "images are a folder"),
         ("--ckpt_name=new --data={}/empty", "empty/ has no images in it", ".jpg, .jpeg, .png"),
         (

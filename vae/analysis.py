@@ -1,5 +1,6 @@
 """What each latent neuron does: its KL, what it knows of every factor, its name, its pictures."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,12 +68,14 @@ def analyse(model: VAE, images: Images) -> Analysis:
     return Analysis(kl, information, ratios, names(ratios, NAMES), scores)
 
 
-def sweep(model: VAE, z: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """One code (Z,), each latent in turn set to each value (S,) -> pictures (Z, S, C, H, W)."""
-    Z, S = len(z), len(values)
-    codes = z.repeat(Z, S, 1)  # (Z, S, Z)
-    codes[torch.arange(Z), :, torch.arange(Z)] = values
-    return decode(model, codes.flatten(0, 1)).unflatten(0, (Z, S))
+def sweep(
+    model: VAE, z: torch.Tensor, latents: Sequence[int], values: torch.Tensor
+) -> torch.Tensor:
+    """One code (Z,), N latents in turn set to each value (S,) -> pictures (N, S, C, H, W)."""
+    N, S = len(latents), len(values)
+    codes = z.repeat(N, S, 1)  # (N, S, Z)
+    codes[torch.arange(N), :, latents] = values
+    return decode(model, codes.flatten(0, 1)).unflatten(0, (N, S))
 
 
 def label_of(row: dict[str, Any]) -> str:

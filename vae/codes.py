@@ -69,12 +69,17 @@ def generate(model: VAE, count: int, seed: int, look: Look = mean) -> torch.Tens
     return decode(model, torch.randn(count, model.z_dim, generator=generator), look)
 
 
+def abreast(count: int) -> int:
+    """How many pictures of `count` stand in a row: up to 8, the same number in every row."""
+    return max(n for n in range(1, 9) if count % n == 0)
+
+
 def gallery(model: VAE, count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
     """Random pictures in rows of 8 or fewer, (R, N, C, H, W); what the columns' parts are called.
 
     Of distributions over levels, the likeliest levels stand beside draws, from the same z.
     """
-    columns = max(n for n in range(1, 9) if count % n == 0)
+    columns = abreast(count)
     looks = {"likeliest levels": likeliest, "drawn levels": drawn(seed)} if model.levels else {}
     pictures = [generate(model, count, seed, look) for look in (looks or {"": mean}).values()]
     return torch.cat([some.unflatten(0, (-1, columns)) for some in pictures], dim=1), list(looks)
