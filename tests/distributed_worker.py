@@ -15,6 +15,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import torch
 from torch import distributed as dist
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -40,11 +41,25 @@ def recorded(interrupt=None):
         distributed.mean = mean
 
 
-def outcome(module, argv, interrupt=None):
+@contextlib.contextmanager
+def in_double(wanted):
+    """float64 for all that would be float32: what then still differs is no rounding."""
+    single = torch.Tensor.float
+    if wanted:
+        torch.set_default_dtype(torch.float64)
+        torch.Tensor.float = torch.Tensor.double
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.Tensor.float = single
+
+
+def outcome(module, argv, interrupt=None, double=False):
     """A command's exit status, losses and printed lines."""
     out, err = io.StringIO(), io.StringIO()
     streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
-    with recorded(interrupt) as losses, streams[0], streams[1]:
+    with recorded(interrupt) as losses, in_double(double), streams[0], streams[1]:
         status = importlib.import_module(module).main(argv)
     return {"status": status, "losses": losses, "out": out.getvalue(), "err": err.getvalue()}
 
@@ -54,8 +69,8 @@ def main():
     paths.ROOT = root / rank
     outcomes, leave = [], dist.destroy_process_group
     dist.destroy_process_group = lambda: None
-    for module, argv, interrupted in json.loads(sys.argv[2]):
-        outcomes.append(outcome(module, argv, 5 if rank == interrupted else None))
+    for module, argv, interrupted, double in json.loads(sys.argv[2]):
+        outcomes.append(outcome(module, argv, 5 if rank == interrupted else None, double))
         # The ranks find one another once: torch is not made for meeting again.
         dist.init_process_group = lambda *args, **options: None
     leave()

@@ -24,9 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 TEXT = "--training.batch_size 16 --training.length 16 --training.warmup_steps 2 --training.epochs 2"
 TEXT += " --protocol.prompts 1 --protocol.prompt_length 9 --protocol.length 9 --training.device cpu"
-# A small rate: at the usual one, rounding grows within 50 steps to more than what is asked here.
 VAE = "--images 104 --held_out 8 --batch_size 8 --epochs 4 --z_dim 3 --device cpu"
-VAE += " --optimizer muon --learning_rate 0.00002"
 GAN = "--data.dataset digits --training.batch_size 200 --training.epochs 1 --training.device cpu"
 MODELS = {  # at least 50 steps each, without dropout
     "lstm": f"{TEXT} --model.dropout 0 --model.hidden_size 8 --training.carry_state true",
@@ -39,17 +37,23 @@ MODELS = {  # at least 50 steps each, without dropout
         "--model.T 5 --model.hidden_size 8 --model.dropout 0 --data.batches 25 "
         "--training.batch_size 8 --training.epochs 2 --training.device cpu"
     ),
-    "vae": VAE,
+    # At the rate that ships, rounding grows within 50 steps to more than what is asked here: in
+    # float32 a small one, and the usual one in float64.
+    "vae": f"{VAE} --learning_rate 0.00002",
+    "vae64": VAE,
 }
-MODULES = {name: f"models.{name}.train" for name in MODELS} | {"vae": "main"}
+MODULES = {name: f"models.{name}.train" for name in MODELS} | {"vae": "main", "vae64": "main"}
 DROPPING = f"{TEXT} --model.hidden_size 8 --model.dropout 0.3 --training.carry_state true"
 
 
-def job(module, options, *more, interrupted=None):
-    return module, [*options.split(), *more], interrupted
+def job(module, options, *more, interrupted=None, double=False):
+    return module, [*options.split(), *more], interrupted, double
 
 
-JOBS = {name: job(MODULES[name], options, "--ckpt_name", name) for name, options in MODELS.items()}
+JOBS = {
+    name: job(MODULES[name], options, "--ckpt_name", name, double=name == "vae64")
+    for name, options in MODELS.items()
+}
 LSTM, GAN_MODULE = "models.lstm.train", "models.gan.train"
 JOBS |= {
     "whole": job(LSTM, DROPPING, "--ckpt_name", "whole"),
@@ -104,17 +108,19 @@ def history(root, run):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_two_processes_learn_what_one_does(name, together, tmp_path, monkeypatch):
-    """In nats: to 1e-4, or a millionth of a picture's thousands."""
+    """In nats: to 1e-4, or 1e-6 of a picture's thousands; a million times closer in float64."""
     root, (of_first, of_second) = together
     assert (of_first[name]["status"], of_second[name]["status"]) == (0, 0), of_first[name]["err"]
     assert of_first[name]["losses"] == of_second[name]["losses"]
     monkeypatch.setattr(paths, "ROOT", training_files(tmp_path / "alone"))
     alone = outcome(*JOBS[name])
     assert len(alone["losses"]) >= 50
+    scale = 1e-6 if name == "vae64" else 1
     for step, (one, two) in enumerate(zip(alone["losses"], of_first[name]["losses"], strict=True)):
         for column in one:
             if column.endswith("_nats") and step < 50:
-                assert two[column] == pytest.approx(one[column], abs=1e-4, rel=1e-6), (step, column)
+                near = pytest.approx(one[column], abs=1e-4 * scale, rel=1e-6 * scale)
+                assert two[column] == near, (step, column)
     rows, others = history(tmp_path / "alone", name), history(root / "0", name)
     assert [row.keys() for row in rows] == [row.keys() for row in others]
     for row, other in zip(rows, others, strict=True):
