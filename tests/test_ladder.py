@@ -2,12 +2,16 @@
 
 import csv
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import main
 from utils.device import evaluating
+from vae import ladder
 from vae.losses import kl_per_dim, log_normal
 from vae.networks import VAE, ModelConfig
 
@@ -28,6 +32,41 @@ def vae():
 
 
 @torch.no_grad()
+def test_every_layer_has_the_shape_written_beside_it(vae):
+    source = Path(ladder.__file__).read_text(encoding="utf-8")
+    shapes = {}
+
+    def record(module, _, output):
+        shapes[module] = "(" + ", ".join(map(str, ("B", *output.shape[1:]))) + ")"
+
+    def shaping(part):
+        """The layers in the order of the source, without what leaves a shape as it is."""
+        kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Flatten, nn.Unflatten)
+        if isinstance(part, kinds):
+            return [part]
+        inside = () if isinstance(part, ladder.Block) else part.children()
+        return [layer for child in inside for layer in shaping(child)]
+
+    first, second = vae.decoder.rungs
+    parts = [
+        (vae.encoder, {"2 Z": 2 * Z}),
+        (vae.decoder, {"C": 4}),
+        (first, {"2 M": 8, "F": 64, "H": 7, "W": 7}),
+        (second, {"2 M": 4, "F": 32, "H": 14, "W": 14}),
+    ]
+    for layer in shaping(vae):
+        layer.register_forward_hook(record)
+    vae(torch.rand(3, 1, 28, 28))
+    for part, letters in parts:
+        text = source[source.index(f"class {type(part).__name__}(") :].split("def begin")[0]
+        written = re.findall(r"# (\(B, [^)]*\))", text.split("def forward")[0])
+        for letter, size in letters.items():
+            written = [re.sub(rf"\b{letter}\b", str(size), shape) for shape in written]
+        rungs = {*shaping(first), *shaping(second)} if part is vae.decoder else set()
+        assert [shapes[layer] for layer in shaping(part) if layer not in rungs] == written
+
+
+@torch.no_grad()
 def test_what_meets_is_what_is_decoded(vae):
     x = torch.rand(3, 1, 28, 28)
     logits, z, *_ = vae(x)
@@ -44,7 +83,7 @@ def test_what_meets_is_what_is_decoded(vae):
 
 
 @torch.no_grad()
-def test_a_layers_posterior_knows_what_was_drawn_above_it_and_nothing_else(vae):
+def test_a_layers_posterior_knows_the_picture_and_what_was_drawn_above_it(vae):
     x, epsilon = torch.rand(3, 1, 28, 28), torch.randn(3, vae.z_dim)
     _, _, mu, logvar = vae(x, epsilon)
     for drawn, layer in enumerate(LAYERS):
@@ -54,8 +93,12 @@ def test_a_layers_posterior_knows_what_was_drawn_above_it_and_nothing_else(vae):
         for read, part in enumerate(LAYERS):
             same = torch.equal(mu[:, part], other[:, part])
             assert same == torch.equal(logvar[:, part], otherwise[:, part]) == (read <= drawn)
-    _, _, other, _ = vae(torch.rand(3, 1, 28, 28), epsilon)
-    assert not any(torch.equal(mu[:, part], other[:, part]) for part in LAYERS)
+    for given in (2, 3):  # the encoder's features for the second layer, and for the third
+        seen = list(vae.encoder(x))
+        seen[given] = torch.rand_like(seen[given])
+        _, _, other, _ = vae.meet(tuple(seen), epsilon)
+        for read, part in enumerate(LAYERS):
+            assert torch.equal(mu[:, part], other[:, part]) == (read < given - 1)
 
 
 @torch.no_grad()

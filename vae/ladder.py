@@ -119,8 +119,8 @@ class LadderDecoder(nn.Module):
                 nn.Sequential(
                     Block(64),
                     *activated(64),
-                    nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1),
-                    Block(32),  # (B, 32, 14, 14)
+                    nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),  # (B, 32, 14, 14)
+                    Block(32),
                 ),
             ]
         )
