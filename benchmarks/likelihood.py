@@ -1,6 +1,6 @@
 """How many bits a digit costs: the shipped models with an exact likelihood, on MNIST's test set.
 
-    python benchmarks/likelihood.py            10,000 pictures, 100 weighted draws: some minutes
+    python benchmarks/likelihood.py            10,000 pictures, 100 weighted draws: half an hour
     python benchmarks/likelihood.py --quick    small digits, few draws: does it work?
 
 Printed for each model: what the untrained network costs, the evidence lower bound (one draw, the
@@ -26,7 +26,7 @@ from vae.data import unseen_images
 from vae.losses import bits_per_dim, kl_per_dim
 from vae.training import ACTIVE_NATS, built
 
-MODELS = ("mnist_4bit", "mnist_2d")
+MODELS = ("mnist_ladder", "mnist_4bit", "mnist_2d")
 
 
 @command

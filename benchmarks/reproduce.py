@@ -48,6 +48,7 @@ SHORT = {
         f"vae_beta_{beta}": ("--images 6000 --held_out 500 --epochs 2", "val_nats")
         for beta in (0, 4, 20)
     },
+    "mnist_ladder": ("--images 10000 --held_out 1000 --epochs 2", "val_nats"),
     "mnist_4bit": ("--images 10000 --held_out 1000 --epochs 2", "val_nats"),
     "mnist_2d": ("--images 10000 --held_out 1000 --epochs 2", "val_nats"),
     "aae": ("--training.epochs 1", "val_reconstruction"),

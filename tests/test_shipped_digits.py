@@ -23,9 +23,14 @@ from vae.data import unseen_images
 from vae.losses import bits_per_dim
 
 OPPONENTS = {"gan": (gan.CONFIG, Generator), "aae": (aae.CONFIG, Autoencoder)}
+# Options of main.py, and what they change in vae/mnist.json.
 AUTOENCODERS = {
-    "mnist_4bit": "--bits 4 --likelihood categorical --beta 1 --z_dim 20",
-    "mnist_2d": "--z_dim 2 --epochs 10",
+    "mnist_4bit": ("--bits 4 --likelihood categorical --beta 1 --z_dim 20", {}, {}),
+    "mnist_2d": ("--z_dim 2 --epochs 10", {"z_dim": 2}, {"epochs": 10}),
+    "mnist_ladder": (
+        *("--network ladder --z_dim 32 --epochs 12", {"network": "ladder", "z_dim": 32}),
+        {"epochs": 12},
+    ),
 }
 needs_mnist = pytest.mark.skipif(not mnist_at_hand(), reason="MNIST is not in data/raw/MNIST/raw/")
 
@@ -42,11 +47,12 @@ def test_a_shipped_file_is_what_it_says(name):
         )
     else:
         file = REPOSITORY / "vae" / "mnist.json"
-        command = f"python main.py --dataset mnist {AUTOENCODERS[name]} --ckpt_name {name}"
+        command = f"python main.py --dataset mnist {AUTOENCODERS[name][0]} --ckpt_name {name}"
     config = json.loads(file.read_text(encoding="utf-8"))
-    if name == "mnist_2d":
-        config["model"] |= {"name": name, "z_dim": 2}
-        config["training"]["epochs"] = 10
+    if name in AUTOENCODERS:
+        _, model, training = AUTOENCODERS[name]
+        config["model"] |= {"name": name} | model
+        config["training"] |= training
     config_type = OPPONENTS[name][0] if name in OPPONENTS else vae_training.CONFIG
     assert build(content["config"], config_type, name) == build(config, config_type, file.name)
     assert content["trained_by"] == command
