@@ -21,9 +21,9 @@ from utils import paths
 from utils.checkpoint import write_whole
 from utils.errors import Parser, UserError, command, number
 from utils.mnist import mnist_at_hand
-from vae.codes import bounds, encode
+from vae.codes import bounds, latent_kl
 from vae.data import unseen_images
-from vae.losses import bits_per_dim, kl_per_dim
+from vae.losses import bits_per_dim
 from vae.training import ACTIVE_NATS, built
 
 MODELS = ("mnist_ladder", "mnist_4bit", "mnist_2d")
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
             *bounds(model, images, "categorical", draws),
         )
         untrained, _, elbo, weighted = (bits_per_dim(nats, model.shape) for nats in values)
-        kl = kl_per_dim(*encode(model, images)).mean(dim=0)
+        kl = latent_kl(model, images)
         lines.append(
             f"| `{name}` | {sum(p.numel() for p in model.parameters()):,} | {model.z_dim}: "
             f"{(kl > ACTIVE_NATS).sum()} | {kl.sum():.1f} | {untrained:.3f} | {elbo:.4f} "

@@ -37,12 +37,9 @@ MODELS = {  # at least 50 steps each, without dropout
         "--model.T 5 --model.hidden_size 8 --model.dropout 0 --data.batches 25 "
         "--training.batch_size 8 --training.epochs 2 --training.device cpu"
     ),
-    # At the rate that ships, rounding grows within 50 steps to more than what is asked here: in
-    # float32 a small one, and the usual one in float64.
     "vae": f"{VAE} --learning_rate 0.00002",
-    "vae64": VAE,
 }
-MODULES = {name: f"models.{name}.train" for name in MODELS} | {"vae": "main", "vae64": "main"}
+MODULES = {name: f"models.{name}.train" for name in MODELS} | {"vae": "main"}
 DROPPING = f"{TEXT} --model.hidden_size 8 --model.dropout 0.3 --training.carry_state true"
 
 
@@ -50,10 +47,10 @@ def job(module, options, *more, interrupted=None, double=False):
     return module, [*options.split(), *more], interrupted, double
 
 
-JOBS = {
-    name: job(MODULES[name], options, "--ckpt_name", name, double=name == "vae64")
-    for name, options in MODELS.items()
-}
+JOBS = {name: job(MODULES[name], options, "--ckpt_name", name) for name, options in MODELS.items()}
+# At the rate that ships, a VAE's rounding grows within 50 steps to more than what is asked here: so
+# it is compared at a small rate, and at its own in float64.
+JOBS["vae64"] = job("main", VAE, "--ckpt_name", "vae64", double=True)
 LSTM, GAN_MODULE = "models.lstm.train", "models.gan.train"
 JOBS |= {
     "whole": job(LSTM, DROPPING, "--ckpt_name", "whole"),
@@ -106,7 +103,7 @@ def history(root, run):
         return without_timings(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, "vae64"])
 def test_two_processes_learn_what_one_does(name, together, tmp_path, monkeypatch):
     """In nats: to 1e-4, or 1e-6 of a picture's thousands; a million times closer in float64."""
     root, (of_first, of_second) = together

@@ -11,7 +11,9 @@ from torch import nn
 
 import main
 from utils.device import evaluating
+from utils.image_data import Images
 from vae import ladder
+from vae.codes import encode, latent_kl
 from vae.losses import kl_per_dim, log_normal
 from vae.networks import VAE, ModelConfig
 
@@ -113,7 +115,8 @@ def test_the_code_of_a_picture_is_the_mean_all_the_way_down(vae):
 @torch.no_grad()
 def test_the_kl_of_the_layers_is_that_of_all_latents_together(vae):
     """E log q(z|x) - log p(z), with q the product of the layers, against the sum that is used."""
-    x = torch.rand(1, 1, 28, 28).expand(2000, -1, -1, -1)
+    pixels = torch.randint(256, (1, 1, 28, 28), dtype=torch.uint8).expand(2000, -1, -1, -1)
+    x = pixels / 255
     _, z, mu, logvar = vae(x)
     zero = torch.zeros_like(z)
     drawn = (log_normal(z, mu, logvar) - log_normal(z, zero, zero)).sum(dim=1)
@@ -121,6 +124,13 @@ def test_the_kl_of_the_layers_is_that_of_all_latents_together(vae):
     error = (drawn - closed).std() / math.sqrt(len(z))
     assert abs(drawn.mean() - closed.mean()) < 4 * error
     assert closed.mean() > 10 * error, "or any number would do"
+
+    pictures = Images(pixels.numpy(), "")
+    found = latent_kl(vae, pictures)
+    assert found.shape == (vae.z_dim,)
+    assert abs(found.sum() - closed.mean()) < 6 * closed.std() / math.sqrt(len(z))
+    at_the_mean = kl_per_dim(*encode(vae, pictures)).mean(dim=0).sum().item()
+    assert abs(at_the_mean - closed.mean()) > 10 * closed.std() / math.sqrt(len(z))
 
 
 def test_before_training_the_lower_latents_say_nothing():

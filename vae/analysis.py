@@ -7,11 +7,10 @@ import numpy as np
 import torch
 
 from utils.image_data import Images
-from vae.codes import decode, encode
+from vae.codes import decode, encode, latent_kl
 from vae.data import CATEGORIES, counted, has_factors
 from vae.disentanglement import dci, entropies, information_ratios, mig, names
 from vae.faces import NAMES
-from vae.losses import kl_per_dim
 from vae.networks import VAE
 from vae.training import ACTIVE_NATS
 
@@ -48,8 +47,8 @@ class Analysis(NamedTuple):
 
 def analyse(model: VAE, images: Images) -> Analysis:
     """Measures every latent on the pictures; against their factors where they are known."""
-    mu, logvar = encode(model, images)
-    kl = kl_per_dim(mu, logvar).mean(dim=0).numpy()
+    mu, _ = encode(model, images)
+    kl = latent_kl(model, images).numpy()
     scores = {"active_units": int((kl > ACTIVE_NATS).sum()), "kl_nats": float(kl.sum())}
     if not has_factors(images):
         nothing = np.zeros((len(kl), 0))

@@ -57,6 +57,17 @@ def encode(model: VAE, images: Images, part: int = 256) -> tuple[torch.Tensor, t
     return mu, logvar
 
 
+def latent_kl(model: VAE, images: Images, part: int = 256) -> torch.Tensor:
+    """The KL of every latent, the mean over all pictures: nats (Z,), on the CPU."""
+    total = torch.zeros(model.z_dim)
+    with evaluating(model) as device, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for start in range(0, len(images), part):
+            x = unit_range(images.pixels[start : start + part]).to(device)
+            total += kl_per_dim(*model.posterior(x, drawn=True)).sum(dim=0).cpu()
+    return total / len(images)
+
+
 def decode(model: VAE, z: torch.Tensor, look: Look = mean, part: int = 256) -> torch.Tensor:
     """Codes (N, Z) -> pictures (N, C, H, W) in [0, 1], on the CPU."""
     with evaluating(model) as device:

@@ -139,11 +139,14 @@ class VAE(nn.Module):
         """Latents (B, Z) -> logits of the pictures (B, C, H, W), or of their levels, L last."""
         return self.leveled(self.decoder(z))
 
-    def posterior(self, x: torch.Tensor) -> Normal:
-        """Pictures (B, C, H, W) in [0, 1] -> mu and logvar (B, Z), on a ladder at the mu above."""
+    def posterior(self, x: torch.Tensor, *, drawn: bool = False) -> Normal:
+        """Pictures (B, C, H, W) in [0, 1] -> mu and logvar (B, Z).
+
+        On a ladder they depend on the latents above: on their mu, or, with `drawn`, on a draw.
+        """
         seen = self.encoder(x)
         if self.ladder:
-            _, _, *seen = self.meet(seen, x.new_zeros(len(x), self.z_dim))
+            _, _, *seen = self.meet(seen, None if drawn else x.new_zeros(len(x), self.z_dim))
         mu, logvar = seen
         return mu, logvar
 
