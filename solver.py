@@ -124,7 +124,7 @@ class Solver:
         if self.model.z_dim != 2:
             raise UserError(
                 f"manifold draws a plane: {self.config.model.name} has {self.model.z_dim} "
-                "latents, not 2 (train one with --z_dim 2)"
+                "latents, not 2 (train one with --z_dim 2; a ladder has more)"
             )
         z = manifold_codes(side)
         pictures = decode(self.model, z.flatten(0, 1)).unflatten(0, (side, side))

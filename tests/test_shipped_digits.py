@@ -94,9 +94,14 @@ def test_the_codes_of_the_shipped_autoencoder_lie_as_the_prior_does():
 
 
 @needs_mnist
-@pytest.mark.parametrize(("name", "bpd"), [("mnist_4bit", 0.511), ("mnist_2d", 0.8)])
+@pytest.mark.parametrize(
+    ("name", "bpd"), [("mnist_ladder", 0.46), ("mnist_4bit", 0.511), ("mnist_2d", 0.8)]
+)
 def test_shipped_autoencoders_need_few_bits(name, bpd):
-    """On the first fifth of the test set, of which mnist_4bit needs 0.509, and 0.513 on all."""
+    """On the first fifth of the test set, of which mnist_4bit needs 0.509, and 0.513 on all.
+
+    The ladder has 0.495 to beat, in an hour.
+    """
     solver = Solver.load(name, device="cpu")
     images = unseen_images(solver.config.data).take(slice(0, 2000))
     elbo, weighted = (
