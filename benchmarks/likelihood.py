@@ -1,6 +1,6 @@
 """How many bits a digit costs: the shipped models with an exact likelihood, on MNIST's test set.
 
-    python benchmarks/likelihood.py            10,000 pictures, 100 weighted draws: half an hour
+    python benchmarks/likelihood.py            10,000 pictures, 100 weighted draws: long (--draws)
     python benchmarks/likelihood.py --quick    small digits, few draws: does it work?
 
 Printed for each model: what the untrained network costs, the evidence lower bound (one draw, the
