@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from models.lstm import recurrence
 from models.lstm.modules import LSTM
 from models.lstm.recurrence import Recurrence
 from models.tcn.modules import CausalConv, ResidualBlock
@@ -64,8 +65,10 @@ def test_lstm_equals_the_library(layers, batch, time, with_state, dtype):
             assert_close(getattr(layer, name).grad, theirs, f"gradient of {name}, layer {depth}")
 
 
+@pytest.mark.parametrize("steps", [1, 4, 9, 100])
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_hand_derived_gradient_equals_the_readable_loop(dtype):
+def test_hand_derived_gradient_equals_the_readable_loop(dtype, steps, monkeypatch):
+    monkeypatch.setattr(recurrence, "PIECE", steps * 3 * 4 * 6)  # of 9 steps, B = 3, H = 6
     torch.manual_seed(0)
     layer = LSTM(5, 6).layers[0].to(dtype)
     inputs = [torch.randn(*shape, dtype=dtype) for shape in ((9, 3, 5), (3, 6), (3, 6))]
@@ -84,7 +87,9 @@ def test_hand_derived_gradient_equals_the_readable_loop(dtype):
         assert_close(ours, theirs, "an output or a gradient")
 
 
-def test_hand_derived_gradient_passes_gradcheck():
+@pytest.mark.parametrize("steps", [3, 4])
+def test_hand_derived_gradient_passes_gradcheck(steps, monkeypatch):
+    monkeypatch.setattr(recurrence, "PIECE", steps * 2 * 4 * 3)
     torch.manual_seed(0)
     shapes = ((4, 2, 5), (2, 3), (2, 3), (12, 5), (12, 3), (12,))
     inputs = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]

@@ -12,10 +12,11 @@ BPTT: Werbos 1990): with dh and dc the gradients of the loss by h_t and c_t, fro
     da_g  = dc * i * (1 - g^2)
     dc    = dc * f,   dh = da U                             on to t - 1
 
-All factors beside dh and dc are known after the forward pass, so they are computed for all T at
-once. After the loop, since a_t = W x_t + U h_{t-1} + b, one product each:
+All factors beside dh and dc are known after the forward pass, so they are computed for many t at
+once: for a piece of time that the processor's cache holds. After its loop, since
+a_t = W x_t + U h_{t-1} + b, one product each:
 
-    dU = Σ_t da_t^T h_{t-1},   dW = Σ_t da_t^T x_t,   db = Σ_t da_t,   dx_t = da_t W
+    dU += Σ_t da_t^T h_{t-1},   dW += Σ_t da_t^T x_t,   db += Σ_t da_t,   dx_t = da_t W
 
 What remains in the loop are the products with U and a few small steps in place; the views of every
 character are made beforehand. `LSTMLayer.step` in modules.py is the readable form; a test
@@ -25,6 +26,8 @@ holds the two equal, and gradcheck approves the derivation.
 from typing import Any
 
 import torch
+
+PIECE = 2**21  # numbers of da, T' B 4H, that are worked on at a time
 
 # By torch's names: grad * y * (1 - y) for y = σ(a), and grad * (1 - y^2) for y = tanh(a).
 sigmoid_backward = torch.ops.aten.sigmoid_backward
@@ -79,26 +82,35 @@ class Recurrence(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, ...]:
         x, W, U, gates, hs, cs, tanh_c = ctx.saved_tensors
         T, B, H = tanh_c.shape
-        i, f, g, o = gates.chunk(4, dim=2)
-        da = torch.empty_like(gates)  # the factors first; the loop multiplies dc and dh into them
-        da_i, da_f, da_g, da_o = da.chunk(4, dim=2)
-        sigmoid_backward(g, i, grad_input=da_i)
-        sigmoid_backward(cs[:-1], f, grad_input=da_f)
-        tanh_backward(i, g, grad_input=da_g)
-        sigmoid_backward(tanh_c, o, grad_input=da_o)
-        through_h = tanh_backward(o, tanh_c)
-        dh, dc = d_h + d_out[-1], d_c.clone()
+        dU, dW, db = torch.zeros_like(U), torch.zeros_like(W), U.new_zeros(4 * H)
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        dh, dc = d_h.clone(), d_c.clone()
         dc_thrice = dc[:, None]  # (B, 1, H)
-        by_dc = da.view(T, B, 4, H)[:, :, :3]
-        above = torch.cat([torch.zeros_like(d_out[:1]), d_out[:-1]])  # of h_{t-1}
-        views = zip(above, da, by_dc, da_o, through_h, f, strict=True)
-        for d_above, da_t, by_dc_t, da_o_t, through_h_t, f_t in reversed(list(views)):
-            dc.addcmul_(dh, through_h_t)
-            by_dc_t.mul_(dc_thrice)
-            da_o_t.mul_(dh)
-            dc.mul_(f_t)
-            torch.addmm(d_above, da_t, U, out=dh)
-        da = da.flatten(0, 1)
-        dU, dW = da.T @ hs[:-1].flatten(0, 1), da.T @ x.flatten(0, 1)
-        dx = (da @ W).view_as(x) if ctx.needs_input_grad[0] else None
-        return dx, dh, dc, dW, dU, da.sum(dim=0)
+        steps = max(1, min(T, PIECE // (4 * B * H)))
+        for_da, for_through_h = x.new_empty(steps, B, 4 * H), x.new_empty(steps, B, H)
+        for start in reversed(range(0, T, steps)):
+            piece = slice(start, min(start + steps, T))
+            i, f, g, o = gates[piece].chunk(4, dim=2)
+            da = for_da[: len(i)]  # the factors first; the loop multiplies dc and dh into them
+            da_i, da_f, da_g, da_o = da.chunk(4, dim=2)
+            sigmoid_backward(g, i, grad_input=da_i)
+            sigmoid_backward(cs[piece], f, grad_input=da_f)
+            tanh_backward(i, g, grad_input=da_g)
+            sigmoid_backward(tanh_c[piece], o, grad_input=da_o)
+            through_h = tanh_backward(o, tanh_c[piece], grad_input=for_through_h[: len(i)])
+            by_dc = da.unflatten(2, (4, H))[:, :, :3]
+            views = zip(d_out[piece], da, by_dc, da_o, through_h, f, strict=True)
+            for d_above, da_t, by_dc_t, da_o_t, through_h_t, f_t in reversed(list(views)):
+                dh.add_(d_above)
+                dc.addcmul_(dh, through_h_t)
+                by_dc_t.mul_(dc_thrice)
+                da_o_t.mul_(dh)
+                dc.mul_(f_t)
+                torch.mm(da_t, U, out=dh)
+            da = da.flatten(0, 1)
+            dU.addmm_(da.T, hs[piece].flatten(0, 1))
+            dW.addmm_(da.T, x[piece].flatten(0, 1))
+            db += da.sum(dim=0)
+            if dx is not None:
+                torch.mm(da, W, out=dx[piece].flatten(0, 1))
+        return dx, dh, dc, dW, dU, db
