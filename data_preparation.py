@@ -83,35 +83,31 @@ def _parts(block: str) -> Iterator[str]:
         start = end
 
 
-def txt_to_numpy(text: str | list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A text of N characters in L lines -> alphabet (V,), codes (N,), length of each line (L,).
+def txt_to_numpy(text: str | list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """A text of N characters -> alphabet (V,), codes (N,). A large text may come in blocks.
 
     alphabet: the sorted characters, one each. codes: uint8, or uint16 or uint32 where V needs it.
-    Lines end with "\\n", "\\r\\n" or "\\r" and keep their end: the lengths sum to N. A large text
-    may come in blocks, none of which ends within "\\r\\n".
     """
     blocks = [text] if isinstance(text, str) else text
     alphabet = np.array(sorted(set().union(*map(_present, blocks))))
     code_of = np.zeros(max(256, alphabet[-1] + 1), dtype=np.min_scalar_type(len(alphabet) - 1))
     code_of[alphabet] = np.arange(len(alphabet))
-    N = sum(map(len, blocks))
-    codes, last, start = [], [], 0  # `last`: where lines end
-    for block in blocks:
-        encoded, points = _points(block)
+    codes = []
+    for encoded, points in map(_points, blocks):
         if points.dtype == code_of.dtype == np.uint8:  # the same, several times as fast
             coded = encoded.translate(code_of[:256].tobytes())
             codes.append(np.frombuffer(coded, dtype=np.uint8))
         else:
             codes.append(code_of[points])
-        ends = points == ord("\n")
-        if "\r" in block:
-            ends[:-1] |= (points[:-1] == ord("\r")) & (points[1:] != ord("\n"))
-        ends[-1] |= points[-1] == ord("\r") or start + len(block) == N
-        last.append(np.flatnonzero(ends))
-        last[-1] += start
-        start += len(block)
-    codes, last = (each[0] if len(each) == 1 else np.concatenate(each) for each in (codes, last))
-    return np.array([chr(point) for point in alphabet]), codes, np.diff(last, prepend=-1)
+    characters = np.array([chr(point) for point in alphabet])
+    return characters, codes[0] if len(codes) == 1 else np.concatenate(codes)
+
+
+def split_lines(alphabet: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
+    """Codes (N,) -> those of each line, its end included: "\\n", "\\r\\n" or "\\r"."""
+    feeds, returns = (alphabet == "\n")[codes], (alphabet == "\r")[codes]  # (N,) each
+    ends = feeds[:-1] | (returns[:-1] & ~feeds[1:])
+    return np.split(codes, np.flatnonzero(ends) + 1)
 
 
 def _points(block: str) -> tuple[bytes, np.ndarray]:
@@ -133,9 +129,11 @@ def _present(block: str) -> set[int]:
 
 
 def write(
-    folder: Path, alphabet: np.ndarray, codes: np.ndarray, lengths: np.ndarray, form: str
+    folder: Path, alphabet: np.ndarray, codes: np.ndarray, lines: list[np.ndarray] | None
 ) -> None:
-    """Writes the data beside `folder` first and moves it there when it is whole.
+    """Writes one-hot vectors of the lines, or the codes where there are none.
+
+    They are written beside `folder` first and moved there when they are whole.
 
     UserError where the folder holds something that was not prepared by this file, or the disk has
     no room for one-hot vectors.
@@ -143,7 +141,7 @@ def write(
     if folder.exists() and not all(_ours(entry) for entry in folder.iterdir()):
         raise UserError(f"{shown(folder)} holds other files: choose another --name")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    needed = len(codes) * len(alphabet) if form == "one_hot" else codes.nbytes
+    needed = codes.nbytes if lines is None else len(codes) * len(alphabet)
     if needed > shutil.disk_usage(folder.parent).free:
         raise UserError(
             f"{needed / 1e9:,.1f} GB would be written, more than is free: "
@@ -153,12 +151,11 @@ def write(
     try:
         partial.chmod(0o755)  # mkdtemp makes it private
         np.save(partial / "alphabet.npy", alphabet)
-        if form == "codes":
+        if lines is None:
             np.save(partial / "codes.npy", codes)
         else:
             one_hot = np.eye(len(alphabet), dtype=np.uint8)  # row c is the vector of code c
-            digits = max(4, len(str(len(lengths) - 1)))
-            lines = np.split(codes, np.cumsum(lengths)[:-1])
+            digits = max(4, len(str(len(lines) - 1)))
             for index, line in enumerate(tqdm(lines, desc="samples", unit="line", disable=None)):
                 content = _header(len(line), len(alphabet)) + one_hot[line].tobytes()
                 (partial / f"sample_{index:0{digits}}.npy").write_bytes(content)
@@ -184,9 +181,10 @@ def _ours(entry: Path) -> bool:
 def prepare(file: Path, name: str, *, raw: bool = False, form: str = "one_hot") -> Path:
     """The whole way from a file to data/<name>/, which it returns. UserError for bad input."""
     folder = data_folder(name)
-    alphabet, codes, lengths = txt_to_numpy(read_blocks(file, raw=raw))
-    write(folder, alphabet, codes, lengths, form)
-    samples = f"{len(lengths):,} samples" if form == "one_hot" else "one file of codes"
+    alphabet, codes = txt_to_numpy(read_blocks(file, raw=raw))
+    lines = split_lines(alphabet, codes) if form == "one_hot" else None
+    write(folder, alphabet, codes, lines)
+    samples = "one file of codes" if lines is None else f"{len(lines):,} samples"
     print(f"{shown(folder)}: {len(codes):,} characters, an alphabet of {len(alphabet)}, {samples}")
     return folder
 

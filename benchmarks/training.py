@@ -136,7 +136,7 @@ def text_task(kind: str, quick: bool) -> TextTask:
     module = importlib.import_module(f"models.{kind}.train")
     file = paths.ROOT / "models" / kind / "config.json"
     config = defaults_of(file, config_type(module.ModelConfig))
-    text = Text(*txt_to_numpy(read_text(paths.ROOT / "data" / "text.txt"))[:2])
+    text = Text(*txt_to_numpy(read_text(paths.ROOT / "data" / "text.txt")))
     text = Text([str(character) for character in text.alphabet], text.codes)
     if quick:
         config, text = tiny(config, text)

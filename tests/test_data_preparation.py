@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import data_preparation
-from data_preparation import txt_to_numpy
+from data_preparation import split_lines, txt_to_numpy
 from tests.conftest import REPOSITORY
 from utils import paths
 from utils.errors import UserError
@@ -94,11 +94,17 @@ def test_one_hot_vectors_that_do_not_fit_on_the_disk_are_refused(repository, cap
 def test_codes_take_as_few_bytes_as_the_alphabet_allows():
     for count, dtype in ((2, np.uint8), (256, np.uint8), (257, np.uint16), (65_537, np.uint32)):
         text = "".join(chr(0x10000 + index) for index in range(count))
-        alphabet, codes, lengths = txt_to_numpy(text)
+        alphabet, codes = txt_to_numpy(text)
         assert codes.dtype == dtype
         assert (codes == np.arange(count)).all()
         assert "".join(alphabet) == text
-        assert lengths.tolist() == [count]
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_lines_keep_their_ends(text):
+    alphabet, codes = txt_to_numpy(text)
+    lines = [decode(line, list(alphabet)) for line in split_lines(alphabet, codes)]
+    assert lines == list(io.StringIO(text, newline=""))
 
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "as in the course"])
@@ -164,10 +170,10 @@ def test_the_real_shakespeare_comes_back_exactly():
     if file is None:
         pytest.skip("data/raw/tinyshakespeare.txt is not there")
     text = data_preparation.read_text(file, raw=True)
-    alphabet, codes, lengths = txt_to_numpy(text)
+    alphabet, codes = txt_to_numpy(text)
     assert (len(codes), len(alphabet), codes.dtype) == (1_115_394, 65, np.uint8)
     assert decode(codes, list(alphabet)) == file.read_text(encoding="utf-8")
-    assert len(lengths) == text.count("\n")
+    assert len(split_lines(alphabet, codes)) == text.count("\n")
 
 
 def test_the_default_text_is_what_it_should_be():
