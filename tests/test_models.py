@@ -221,6 +221,19 @@ def test_receptive_field_is_the_formula(kernel, levels):
     assert seen == [True] * field + [False] * 5
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_a_residual_block_is_its_equations(activation):
+    torch.manual_seed(0)
+    block = ResidualBlock(4, 3, 2, dropout=0.5, activation=activation).double().eval()
+    x = torch.randn(2, 4, 9, dtype=torch.float64)
+    act = getattr(functional, activation)
+    out = x
+    for conv in (block.first.conv, block.second.conv):
+        out = functional.conv1d(functional.pad(out, (4, 0)), conv.weight, conv.bias, dilation=2)
+        out = act(out)
+    assert_close(block(x, (None, None))[0], x + out, "the block")
+
+
 def test_weight_norm_starts_where_the_initialisation_says():
     torch.manual_seed(0)
     conv = CausalConv(64, 64, 3, 1).conv

@@ -24,6 +24,7 @@ from utils.config import key
 from utils.helper_functions import characters
 
 State = tuple[torch.Tensor, ...]
+ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class ModelConfig:
     levels: int = key("L, residual blocks; block l has dilation 2^l", low=1)
     dropout: float = key(
         "share of every convolution's channels dropped in training", low=0, below=1
+    )
+    activation: str = key(
+        "behind every convolution; the paper has relu", choices=tuple(ACTIVATIONS), default="relu"
     )
 
 
@@ -86,8 +90,17 @@ class ResidualBlock(nn.Module):
     networks").
     """
 
-    def __init__(self, channels: int, kernel_size: int, dilation: int, *, dropout: float) -> None:
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        dilation: int,
+        *,
+        dropout: float,
+        activation: str = "relu",
+    ) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]
         self.first = CausalConv(channels, channels, kernel_size, dilation)
         self.second = CausalConv(channels, channels, kernel_size, dilation)
         self.dropout = nn.Dropout1d(dropout)  # whole channels, as in the paper
@@ -97,9 +110,9 @@ class ResidualBlock(nn.Module):
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         """x (B, C, T), the past of both convolutions -> output (B, C, T), their next past."""
         out, first_past = self.first(x, past[0])
-        out = self.dropout(torch.relu(out))
+        out = self.dropout(self.activation(out))
         out, second_past = self.second(out, past[1])
-        out = self.dropout(torch.relu(out))
+        out = self.dropout(self.activation(out))
         return x + out, (first_past, second_past)
 
 
@@ -112,7 +125,13 @@ class Model(nn.Module):
         self.kernel_size = config.kernel_size
         self.embed = nn.Linear(vocabulary, config.channels)
         self.blocks = nn.ModuleList(
-            ResidualBlock(config.channels, config.kernel_size, 2**level, dropout=config.dropout)
+            ResidualBlock(
+                config.channels,
+                config.kernel_size,
+                2**level,
+                dropout=config.dropout,
+                activation=config.activation,
+            )
             for level in range(config.levels)
         )
         self.head = nn.Linear(config.channels, vocabulary)
