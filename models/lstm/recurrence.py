@@ -55,22 +55,18 @@ class Recurrence(torch.autograd.Function):
         hs, cs = x.new_empty(T + 1, B, H), x.new_empty(T + 1, B, H)  # from 0 to T
         tanh_c = x.new_empty(T, B, H)
         hs[0], cs[0] = h, c
+        h, c = hs[0], cs[0]
         twice = torch.ones_like(b)  # tanh(a) = 2 σ(2 a) - 1: so one σ serves all four gates
         twice[2 * H : 3 * H] = 2
         W_T, U_T = twice * W.T, twice * U.T
         torch.addmm(twice * b, x.flatten(0, 1), W_T, out=gates.flatten(0, 1))  # all W x_t + b
-        views = zip(
-            gates,
-            *gates.chunk(4, dim=2),
-            *(hs[:-1], cs[:-1], hs[1:], cs[1:], tanh_c),
-            strict=True,
-        )
-        for gate, i, f, g, o, h, c, h_next, c_next, tanh_c_next in views:
+        views = zip(gates, *gates.chunk(4, dim=2), hs[1:], cs[1:], tanh_c, strict=True)
+        for gate, i, f, g, o, h_next, c_next, tanh_c_next in views:
             gate.addmm_(h, U_T)
             gate.sigmoid_()
             torch.mul(f, c, out=c_next).addcmul_(i, g, value=2).sub_(i)  # f c + i (2 g - 1)
             torch.tanh(c_next, out=tanh_c_next)
-            torch.mul(o, tanh_c_next, out=h_next)
+            h, c = torch.mul(o, tanh_c_next, out=h_next), c_next
         gates[:, :, 2 * H : 3 * H].mul_(2).sub_(1)  # g itself
         ctx.save_for_backward(x, W, U, gates, hs, cs, tanh_c)
         return hs[1:], hs[T].clone(), cs[T].clone()
