@@ -4,13 +4,13 @@ Autograd would record every operation of every character and add up a gradient o
 U itself, T times. Written by hand, the backward pass reads (Hochreiter & Schmidhuber 1997;
 BPTT: Werbos 1990): with dh and dc the gradients of the loss by h_t and c_t, from t = T to 1,
 
-    dh   += gradient of the output h_t                      (what comes from above)
+    dh    = gradient of the output h_t + da_{t+1} U         what comes from above, and from t + 1
     dc   += dh * o * (1 - tanh(c)^2)                        since h = o * tanh(c)
     da_o  = dh * tanh(c) * o * (1 - o)                      a: the gates before σ and tanh
     da_i  = dc * g * i * (1 - i)                            since c = f * c_{t-1} + i * g
     da_f  = dc * c_{t-1} * f * (1 - f)
     da_g  = dc * i * (1 - g^2)
-    dc    = dc * f,   dh = da U                             on to t - 1
+    dc    = dc * f                                          on to t - 1
 
 All factors beside dh and dc are known after the forward pass, so they are computed for many t at
 once: for a piece of time that the processor's cache holds. After its loop, since
@@ -80,7 +80,7 @@ class Recurrence(torch.autograd.Function):
         T, B, H = tanh_c.shape
         dU, dW, db = torch.zeros_like(U), torch.zeros_like(W), U.new_zeros(4 * H)
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        dh, dc = d_h.clone(), d_c.clone()
+        da_next, dc = torch.zeros_like(gates[0]), d_c.clone()
         dc_thrice = dc[:, None]  # (B, 1, H)
         steps = max(1, min(T, PIECE // (4 * B * H)))
         for_da, for_through_h = x.new_empty(steps, B, 4 * H), x.new_empty(steps, B, H)
@@ -95,18 +95,22 @@ class Recurrence(torch.autograd.Function):
             sigmoid_backward(tanh_c[piece], o, grad_input=da_o)
             through_h = tanh_backward(o, tanh_c[piece], grad_input=for_through_h[: len(i)])
             by_dc = da.unflatten(2, (4, H))[:, :, :3]
-            views = zip(d_out[piece], da, by_dc, da_o, through_h, f, strict=True)
-            for d_above, da_t, by_dc_t, da_o_t, through_h_t, f_t in reversed(list(views)):
-                dh.add_(d_above)
+            dhs = d_out[piece].clone(memory_format=torch.contiguous_format)
+            if piece.stop == T:
+                dhs[-1] += d_h  # h_T is given out twice
+            views = zip(dhs, da, by_dc, da_o, through_h, f, strict=True)
+            for dh, da_t, by_dc_t, da_o_t, through_h_t, f_t in reversed(list(views)):
+                dh.addmm_(da_next, U)
                 dc.addcmul_(dh, through_h_t)
                 by_dc_t.mul_(dc_thrice)
                 da_o_t.mul_(dh)
                 dc.mul_(f_t)
-                torch.mm(da_t, U, out=dh)
+                da_next = da_t
+            da_next = da_next.clone()  # the next piece takes its memory
             da = da.flatten(0, 1)
             dU.addmm_(da.T, hs[piece].flatten(0, 1))
             dW.addmm_(da.T, x[piece].flatten(0, 1))
             db += da.sum(dim=0)
             if dx is not None:
                 torch.mm(da, W, out=dx[piece].flatten(0, 1))
-        return dx, dh, dc, dW, dU, db
+        return dx, da_next @ U, dc, dW, dU, db
