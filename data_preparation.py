@@ -128,30 +128,28 @@ def _present(block: str) -> set[int]:
     return set(np.flatnonzero(present).tolist())
 
 
-def write(
-    folder: Path, alphabet: np.ndarray, codes: np.ndarray, lines: list[np.ndarray] | None
-) -> None:
-    """Writes one-hot vectors of the lines, or the codes where there are none.
+def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> int:
+    """Writes the data beside `folder` first and moves it there when it is whole.
 
-    They are written beside `folder` first and moved there when they are whole.
-
+    Returns how many files hold the characters: a sample for each line, or one file of codes.
     UserError where the folder holds something that was not prepared by this file, or the disk has
     no room for one-hot vectors.
     """
     if folder.exists() and not all(_ours(entry) for entry in folder.iterdir()):
         raise UserError(f"{shown(folder)} holds other files: choose another --name")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    needed = codes.nbytes if lines is None else len(codes) * len(alphabet)
+    needed = len(codes) * len(alphabet) if form == "one_hot" else codes.nbytes
     if needed > shutil.disk_usage(folder.parent).free:
         raise UserError(
             f"{needed / 1e9:,.1f} GB would be written, more than is free: "
             f"--format codes takes {codes.nbytes / 1e9:,.3f} GB"
         )
+    lines = split_lines(alphabet, codes) if form == "one_hot" else [codes]
     partial = Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder.parent))
     try:
         partial.chmod(0o755)  # mkdtemp makes it private
         np.save(partial / "alphabet.npy", alphabet)
-        if lines is None:
+        if form == "codes":
             np.save(partial / "codes.npy", codes)
         else:
             one_hot = np.eye(len(alphabet), dtype=np.uint8)  # row c is the vector of code c
@@ -164,6 +162,7 @@ def write(
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    return len(lines)
 
 
 @functools.cache
@@ -182,9 +181,8 @@ def prepare(file: Path, name: str, *, raw: bool = False, form: str = "one_hot") 
     """The whole way from a file to data/<name>/, which it returns. UserError for bad input."""
     folder = data_folder(name)
     alphabet, codes = txt_to_numpy(read_blocks(file, raw=raw))
-    lines = split_lines(alphabet, codes) if form == "one_hot" else None
-    write(folder, alphabet, codes, lines)
-    samples = "one file of codes" if lines is None else f"{len(lines):,} samples"
+    files = write(folder, alphabet, codes, form)
+    samples = f"{files:,} samples" if form == "one_hot" else "one file of codes"
     print(f"{shown(folder)}: {len(codes):,} characters, an alphabet of {len(alphabet)}, {samples}")
     return folder
 
