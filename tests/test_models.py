@@ -114,6 +114,15 @@ def test_lstm_starts_as_promised():
         LSTM(2, 3, recurrent_init="zero")
 
 
+def test_lstm_takes_an_empty_batch():
+    """As nn.LSTM does, and gives weights the gradient of nothing."""
+    lstm, x = LSTM(3, 4, 2), torch.zeros(0, 5, 3, requires_grad=True)
+    out, _ = lstm(x)
+    out.sum().backward()
+    assert (out.shape, x.grad.shape) == ((0, 5, 4), x.shape)
+    assert all((p.grad == 0).all() for p in lstm.parameters())
+
+
 def test_lstm_names_a_wrong_shape():
     lstm = LSTM(5, 6, 2)
     with pytest.raises(ValueError, match="expected"):

@@ -82,7 +82,7 @@ class Recurrence(torch.autograd.Function):
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         da_next, dc = torch.zeros_like(gates[0]), d_c.clone()
         dc_thrice = dc[:, None]  # (B, 1, H)
-        steps = max(1, min(T, PIECE // (4 * B * H)))
+        steps = min(T, max(1, PIECE // max(1, 4 * B * H)))
         for_da, for_through_h = x.new_empty(steps, B, 4 * H), x.new_empty(steps, B, H)
         for start in reversed(range(0, T, steps)):
             piece = slice(start, min(start + steps, T))
