@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from utils import paths
-from utils.errors import Parser, UserError, command
-from utils.paths import check_name, data_folder, shown
+from utils import files
+from utils.command_line import Parser
+from utils.errors import UserError, command
+from utils.files import check_name, data_folder, shown
 
 FORMATS = ("one_hot", "codes")
 BLOCK = 2**20  # bytes or characters that are worked on at a time
@@ -194,7 +195,7 @@ def main(argv: list[str] | None = None) -> None:
         "--text",
         type=Path,
         metavar="FILE",
-        default=paths.ROOT / "data" / "text.txt",
+        default=files.ROOT / "data" / "text.txt",
         help="a UTF-8 text (default: data/text.txt)",
     )
     parser.add_argument("--name", help="write to data/NAME/ (default: the file's name, no ending)")

@@ -18,12 +18,13 @@ from typing import Any
 
 from solver import Solver
 from utils import config as configuration
-from utils import mnist
-from utils.config import Options, check_run_options, defaults_of, epoch, run_options
-from utils.errors import Parser, UserError, command, number
-from utils.image_data import Images, coarse
-from utils.image_files import load_picture
-from utils.paths import shown
+from utils.command_line import Options, Parser, check_run_options, epoch, number, run_options
+from utils.config import defaults_of
+from utils.errors import UserError, command
+from utils.files import shown
+from utils.images import mnist
+from utils.images.data import Images, coarse
+from utils.images.files import load_picture
 from vae.data import validation_images
 from vae.training import CONFIG
 

@@ -17,17 +17,18 @@ import numpy as np
 import torch
 
 from utils import config as configuration
-from utils import distributed, paths
-from utils.checkpoint import write_whole
+from utils import files
 from utils.errors import UserError
-from utils.image_data import Images, unit_range
-from utils.loop import fit
-from utils.paths import shown
-from utils.plots import animation, picture_rows
-from utils.run import load_model, opened
-from utils.tables import csv_text
-from vae.analysis import Analysis, analyse, label_of, sweep
-from vae.codes import (
+from utils.files import csv_text, shown, write_whole
+from utils.images.data import Images, unit_range
+from utils.images.figures import animation, picture_rows
+from utils.training import distributed
+from utils.training.loop import fit
+from utils.training.run import load_model, opened
+from vae.analysis.latents import Analysis, analyse, label_of, sweep
+from vae.analysis.rotation import learn_rotation
+from vae.data import shape_of, training_images, validation_images
+from vae.latents import (
     abreast,
     decode,
     encode,
@@ -37,9 +38,7 @@ from vae.codes import (
     reconstruct,
     reconstruction_error,
 )
-from vae.data import shape_of, training_images, validation_images
 from vae.networks import VAE
-from vae.rotation import learn_rotation
 from vae.training import (
     CONFIG,
     VAETask,
@@ -61,7 +60,7 @@ class Solver:
     def __init__(self, config: Any, model: VAE) -> None:
         self.config = config
         self.model = model
-        self.results = paths.result_folder(config.model.name)
+        self.results = files.result_folder(config.model.name)
 
     @staticmethod
     def load(name: str, epoch: str | None = None, *, device: str = "auto") -> "Solver":

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, settings
 from models.lstm import modules as lstm
 from models.tcn import modules as tcn
 from models.transformer import modules as transformer
-from utils import paths
-from utils.text_data import Text
+from utils import files
+from utils.text.data import Text
 
-REPOSITORY = paths.ROOT
+REPOSITORY = files.ROOT
 torch.set_num_threads(1)  # small models: a second thread only waits for the first
 
 # How many cases tests/test_fuzz.py tries: --hypothesis-profile takes another of these names.
@@ -62,7 +62,7 @@ def repository(tmp_path, monkeypatch):
     (root / "data").mkdir(parents=True)
     with open(REPOSITORY / "data" / "text.txt", encoding="utf-8") as file:
         (root / "data" / "text.txt").write_text(file.read()[:9000], encoding="utf-8")
-    monkeypatch.setattr(paths, "ROOT", root)
+    monkeypatch.setattr(files, "ROOT", root)
     monkeypatch.chdir(tmp_path)
     return root
 
@@ -83,11 +83,11 @@ def training_files(root, characters=9000):
 @pytest.fixture(scope="session")
 def every_run(tmp_path_factory):
     """A repository with a small finished run of every training command: to copy, not to change."""
-    from tests.every_command import small_repository  # here: it imports every command
+    from tests.helpers.every_command import small_repository
 
     root = tmp_path_factory.mktemp("every_run") / "repository"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "ROOT", root)
+        patch.setattr(files, "ROOT", root)
         small_repository(root)
     return root
 

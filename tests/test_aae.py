@@ -10,9 +10,9 @@ from models.aae.train import encoded
 from tests.conftest import REPOSITORY
 from tests.test_gan import moving
 from utils import config
-from utils.digit_training import descend
-from utils.image_data import unit_range
-from utils.mnist import digits
+from utils.digits.training import descend
+from utils.images.data import unit_range
+from utils.images.mnist import digits
 
 CONFIG_FILE = REPOSITORY / "models" / "aae" / "config.json"
 

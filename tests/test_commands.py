@@ -17,7 +17,7 @@ import models.tcn.train
 import models.transformer.test
 import models.transformer.train
 from tests.conftest import REPOSITORY
-from utils import checkpoint, loop
+from utils.training import checkpoint, loop
 
 TRAIN = {kind: getattr(models, kind).train.main for kind in ("lstm", "tcn", "transformer")}
 TEST = {kind: getattr(models, kind).test.main for kind in TRAIN}

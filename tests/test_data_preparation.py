@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import data_preparation
+from benchmarks.raw_data import raw_data
 from data_preparation import split_lines, txt_to_numpy
 from tests.conftest import REPOSITORY
-from utils import paths
+from utils import files
 from utils.errors import UserError
 from utils.helper_functions import char_to_one_hot, one_hot_to_char
-from utils.raw_data import raw_data
-from utils.text_data import Text, decode, load_text
+from utils.text.data import Text, decode, load_text
 
 TEXTS = {
     "plain": "Two lines.\nAnd no end",
@@ -177,7 +177,7 @@ def test_the_real_shakespeare_comes_back_exactly():
 
 
 def test_the_default_text_is_what_it_should_be():
-    text = (paths.ROOT / "data" / "text.txt").read_text(encoding="utf-8")
+    text = (files.ROOT / "data" / "text.txt").read_text(encoding="utf-8")
     assert 60_000 <= len(text) <= 80_000
     assert "“" in text
     assert '"' not in text

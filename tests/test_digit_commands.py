@@ -18,8 +18,10 @@ from models.gan.modules import Generator, ModelConfig
 from tests.conftest import REPOSITORY
 from tests.test_commands import rows
 from tests.test_main import picture
-from utils import checkpoint, config, digit_testing, paths
-from utils.digit_training import drawn
+from utils import config, files
+from utils.digits import testing
+from utils.digits.training import drawn
+from utils.training import checkpoint
 
 TRAIN = {"gan": models.gan.train.main, "aae": models.aae.train.main}
 TEST = {"gan": models.gan.test.main, "aae": models.aae.test.main}
@@ -40,7 +42,7 @@ def trained_once(tmp_path_factory):
         REPOSITORY / "pretrained" / "classifiers", repository / "pretrained" / "classifiers"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "ROOT", repository)
+        patch.setattr(files, "ROOT", repository)
         for kind, train in TRAIN.items():
             assert train(small(kind, "--ckpt_name", f"small_{kind}")) == 0
     return repository
@@ -51,8 +53,8 @@ def trained(trained_once, tmp_path, monkeypatch, capsys):
     """A copy of it for one test, without a connection and with a short evaluation."""
     root = tmp_path / "repository"
     shutil.copytree(trained_once, root)
-    monkeypatch.setattr(paths, "ROOT", root)
-    monkeypatch.setattr(digit_testing, "EVALUATED", 300)
+    monkeypatch.setattr(files, "ROOT", root)
+    monkeypatch.setattr(testing, "EVALUATED", 300)
     monkeypatch.chdir(tmp_path)
 
     def refuse(*args, **options):

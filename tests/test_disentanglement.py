@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vae.disentanglement import (
+from vae.analysis.disentanglement import (
     binned,
     carriers,
     dci,

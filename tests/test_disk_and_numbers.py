@@ -14,7 +14,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from models.palindrome.train import PalindromeTask
 from models.palindrome.train import main as train
 from tests.test_resume import after_epoch, assert_same, without_timings
-from utils import checkpoint
+from utils.training import checkpoint
 
 SMALL = "--model.hidden_size 8 --data.batches 3 --training.batch_size 8 --training.epochs 4"
 SMALL = [*SMALL.split(), "--training.device", "cpu"]

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY, training_files
-from tests.distributed_worker import outcome
+from tests.helpers.distributed_worker import outcome
 from tests.test_resume import assert_same, without_timings
-from utils import checkpoint, distributed, paths
+from utils import files
 from utils.errors import UserError
+from utils.training import checkpoint, distributed
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or sys.platform == "win32", reason="no gloo, no signals"
@@ -109,7 +110,7 @@ def test_two_processes_learn_what_one_does(name, together, tmp_path, monkeypatch
     root, (of_first, of_second) = together
     assert (of_first[name]["status"], of_second[name]["status"]) == (0, 0), of_first[name]["err"]
     assert of_first[name]["losses"] == of_second[name]["losses"]
-    monkeypatch.setattr(paths, "ROOT", training_files(tmp_path / "alone"))
+    monkeypatch.setattr(files, "ROOT", training_files(tmp_path / "alone"))
     alone = outcome(*JOBS[name])
     assert len(alone["losses"]) >= 50
     scale = 1e-6 if name == "vae64" else 1
@@ -199,7 +200,7 @@ def test_a_dry_run_needs_both(together):
 def test_one_process_cannot_go_on_with_the_run_of_two(together, tmp_path, monkeypatch):
     root, _ = together
     shutil.copytree(root / "0", tmp_path / "repository")
-    monkeypatch.setattr(paths, "ROOT", tmp_path / "repository")
+    monkeypatch.setattr(files, "ROOT", tmp_path / "repository")
     alone = outcome(LSTM, ["--resume", "--ckpt_name", "run", "--training.epochs", "3"])
     assert alone["status"] == 2
     assert alone["err"] == (

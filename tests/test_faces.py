@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vae import faces
-from vae.faces import FACTORS, NAMES, column, render, sample_factors
+from vae.faces import head
+from vae.faces.head import FACTORS, NAMES, column, render, sample_factors
 
 # A face with hair and without hat and glasses, looking at the viewer in frontal light.
 USUAL = {"hair_style": 1, "face_width": 1, "skin_tone": 0.3, "hair_colour": 0.5, "background": 0.6}
@@ -62,20 +62,20 @@ def test_factors_are_in_range_and_fill_it():
 
 
 def test_the_seed_decides_everything():
-    images, factors = faces.faces(5, seed=3)
-    again, same_factors = faces.faces(5, seed=3)
+    images, factors = head.faces(5, seed=3)
+    again, same_factors = head.faces(5, seed=3)
     assert images.dtype == torch.uint8
     assert images.shape == (5, 3, 64, 64)
     assert images.equal(again)
     assert factors.equal(same_factors)
-    assert not images.equal(faces.faces(5, seed=4)[0])
+    assert not images.equal(head.faces(5, seed=4)[0])
     assert render(factors[:0]).shape == (0, 3, 64, 64)
 
 
 def test_a_face_does_not_depend_on_those_rendered_with_it():
-    factors = sample_factors(faces.CHUNK + 9, seed=1)
+    factors = sample_factors(head.CHUNK + 9, seed=1)
     together = render(factors)
-    for i in (0, 1, 17, faces.CHUNK, faces.CHUNK + 8):
+    for i in (0, 1, 17, head.CHUNK, head.CHUNK + 8):
         assert render(factors[i : i + 1])[0].equal(together[i])
     assert render(factors.flip(0)).equal(together.flip(0))
 
@@ -90,7 +90,7 @@ def test_rendering_leaves_the_factors_alone():
 def test_the_rows_a_part_is_looked_for_in_cut_nothing_off(monkeypatch):
     factors = extremes(100, seed=2)
     images = render(factors).int()
-    monkeypatch.setattr(faces, "rows", lambda high, low: faces.EVERYWHERE)
+    monkeypatch.setattr(head, "rows", lambda high, low: head.EVERYWHERE)
     assert (render(factors).int() - images).abs().max() <= 2
 
 

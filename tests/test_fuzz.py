@@ -29,9 +29,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import REPOSITORY
-from tests.every_command import COMMANDS, RUNS, Command, Outcome, call, small_config
-from utils import digit_testing, paths
-from utils.text_data import decode, load_text
+from tests.helpers.every_command import COMMANDS, RUNS, Command, Outcome, call, small_config
+from utils import files
+from utils.digits import testing
+from utils.text.data import decode, load_text
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,8 +48,8 @@ def as_commands(every_run, tmp_path_factory, request):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, target)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "ROOT", root)
-        patch.setattr(digit_testing, "EVALUATED", 100)
+        patch.setattr(files, "ROOT", root)
+        patch.setattr(testing, "EVALUATED", 100)
         patch.chdir(root)
         yield real
 
@@ -57,10 +58,10 @@ def survives(command: Command, argv: list[str], real: bool) -> Outcome:
     """Calls the command; it must end well or with one line. Returns what came of it."""
     if real:
         file = command.name.replace(".", "/") + ".py"
-        launched = ["-m", command.name] if file.startswith("utils/") else [str(paths.ROOT / file)]
+        launched = ["-m", command.name] if file.startswith("utils/") else [str(files.ROOT / file)]
         done = subprocess.run(
             [sys.executable, *launched, *argv],
-            **{"cwd": paths.ROOT, "capture_output": True, "timeout": 600, "check": False},
+            **{"cwd": files.ROOT, "capture_output": True, "timeout": 600, "check": False},
         )
         streams = (stream.decode("utf-8") for stream in (done.stdout, done.stderr))
         outcome = Outcome(done.returncode, *streams)
@@ -165,7 +166,7 @@ def test_config_files(data, as_commands):
         content = content.replace(b"1", b"1" * data.draw(st.integers(17, 9000)), 1)
     elif how == "utf-16":
         content = content.decode().encode("utf-16")
-    file = paths.ROOT / "fuzzed.json"
+    file = files.ROOT / "fuzzed.json"
     file.write_bytes(content)
     argv = [f"--config={file}", mode, *(["--ckpt_name=none"] if mode == "--resume" else [])]
     survives(command, argv, as_commands)
@@ -222,7 +223,7 @@ def test_texts(data, as_commands):
     raw = data.draw(st.booleans(), label="raw")
     form = "codes" if large else data.draw(st.sampled_from(["one_hot", "codes"]))
     name = data.draw(st.sampled_from(["fuzzed"] * 9 + [None, *WORDS[:-1]]), label="--name")
-    with tempfile.TemporaryDirectory(dir=paths.ROOT) as folder:
+    with tempfile.TemporaryDirectory(dir=files.ROOT) as folder:
         file = written(Path(folder), data.draw(st.sampled_from(TEXT_NAMES)), content)
         argv = [f"--text={file}", f"--format={form}", *(["--raw"] if raw else [])]
         argv += [] if name is None else [f"--name={name}"]
@@ -256,7 +257,7 @@ LOADING = [
 @st.composite
 def bad_checkpoints(draw: st.DrawFn, run: str, name: str) -> bytes:
     """A run's file damaged, another one in its place, or one with an entry of another kind."""
-    folder = paths.ROOT / "checkpoints"
+    folder = files.ROOT / "checkpoints"
     whole = (folder / run / name).read_bytes()
     how = draw(st.sampled_from(["bytes", "bytes", "bytes", "file", "entry", "drop", "entries"]))
     if how == "bytes":
@@ -292,7 +293,7 @@ def test_checkpoints(data, as_commands):
     argv = list(command.loading("fuzzed"))[index]
     file = "last.pt" if "--resume" in argv else "best.pt"
     content = data.draw(bad_checkpoints(command.run, file))
-    folder = paths.ROOT / "checkpoints" / "fuzzed"
+    folder = files.ROOT / "checkpoints" / "fuzzed"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / file).write_bytes(content)
@@ -385,7 +386,7 @@ def test_image_folders(data, as_commands):
     """Most cases read the folder and then ask for a picture beyond its last, which is cheap."""
     tasks = ["--index=999999"] * 12 + ["reconstruction", "image", "train"]
     task = data.draw(st.sampled_from(tasks), label="task")
-    with tempfile.TemporaryDirectory(dir=paths.ROOT) as place:
+    with tempfile.TemporaryDirectory(dir=files.ROOT) as place:
         folder = Path(place) / data.draw(st.sampled_from(FOLDERS), label="folder")
         source = folder
         if data.draw(st.integers(0, 7), label="an array") == 0:
@@ -407,8 +408,8 @@ def test_image_folders(data, as_commands):
             argv = ["--ckpt_name=vae", "--device=cpu", "--num_samples=1"]
             argv += ["--task=reconstruction" if task == "reconstruction" else "--task=rotate"]
             if task == "image":
-                files = sorted(file for file in folder.rglob("*") if file.is_file())
-                argv += [f"--image={data.draw(st.sampled_from(files))}", "--angles", "0"]
+                found = sorted(file for file in folder.rglob("*") if file.is_file())
+                argv += [f"--image={data.draw(st.sampled_from(found))}", "--angles", "0"]
             else:
                 argv += [f"--data={source}", *([task] if task.startswith("--") else [])]
         survives(command, argv, as_commands)

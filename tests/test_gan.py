@@ -8,13 +8,13 @@ from torch.nn import functional
 
 import models.gan.test
 import models.gan.train
-from benchmarks.gan import their_generator
+from benchmarks.studies.gan import their_generator
 from models.gan.modules import Discriminator, Generator, ModelConfig
 from models.gan.test import linear, spherical
 from tests.conftest import REPOSITORY
 from utils import config
-from utils.digit_training import descend, draw, forged_nats, genuine_nats
-from utils.mnist import digits
+from utils.digits.training import descend, draw, forged_nats, genuine_nats
+from utils.images.mnist import digits
 
 CONFIG_FILE = REPOSITORY / "models" / "gan" / "config.json"
 

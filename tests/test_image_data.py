@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from utils import image_data, image_files, image_store
 from utils.errors import UserError
-from utils.image_data import Batches, Images, Rows, split, unit_range
-from utils.image_files import load_images
+from utils.images import data, files, store
+from utils.images.data import Batches, Images, Rows, split, unit_range
+from utils.images.files import load_images
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -35,13 +35,13 @@ def numbered(count):
 @pytest.fixture
 def decoded(monkeypatch):
     """The names of the files decoded so far."""
-    names, decode = [], image_files._decode
+    names, decode = [], files._decode
 
     def spy(path, shape):
         names.append(path.name)
         return decode(path, shape)
 
-    monkeypatch.setattr(image_files, "_decode", spy)
+    monkeypatch.setattr(files, "_decode", spy)
     return names
 
 
@@ -252,14 +252,14 @@ def test_a_changed_folder_is_decoded_again(repository, tmp_path, decoded):
 
 def test_an_interrupted_decode_leaves_nothing(repository, tmp_path, monkeypatch):
     write_noise(tmp_path / "photos", 5)
-    read_all = image_store._read_all
+    read_all = store._read_all
 
     def interrupted(read, items, keep):
         read_all(read, items[:3], keep)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(image_store, "_read_all", interrupted)
+        patch.setattr(store, "_read_all", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load_images(tmp_path / "photos", size=8, memory_limit=100)
     assert list((repository / "data" / "images").iterdir()) == []
@@ -307,7 +307,7 @@ def test_an_array_larger_than_memory_is_resized_onto_the_disk(repository, tmp_pa
 
 
 def test_rows_of_a_large_array_are_read_only_when_asked_for(monkeypatch):
-    monkeypatch.setattr(image_data, "MEMORY_LIMIT", 20)
+    monkeypatch.setattr(data, "MEMORY_LIMIT", 20)
     images = numbered(50)
     large = images.take(np.arange(0, 50, 2))
     assert isinstance(large.pixels, Rows)

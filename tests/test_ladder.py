@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 import main
-from utils.device import evaluating
-from utils.image_data import Images
+from utils.images.data import Images
+from utils.training.device import evaluating
 from vae import ladder
-from vae.codes import encode, latent_kl
+from vae.latents import encode, latent_kl
 from vae.losses import kl_per_dim, log_normal
 from vae.networks import VAE, ModelConfig
 

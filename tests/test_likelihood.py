@@ -11,11 +11,12 @@ from PIL import Image
 from torch.distributions import Categorical
 
 import main
-from utils import checkpoint
 from utils.config import build, read_json
-from utils.image_data import Images, Rows, coarse, unit_range
-from utils.paths import ROOT
-from vae.codes import (
+from utils.files import ROOT
+from utils.images.data import Images, Rows, coarse, unit_range
+from utils.training import checkpoint
+from vae.data import unseen_images, validation_images
+from vae.latents import (
     abreast,
     bounds,
     decode,
@@ -26,7 +27,6 @@ from vae.codes import (
     manifold_codes,
     mean,
 )
-from vae.data import unseen_images, validation_images
 from vae.losses import (
     bits_per_dim,
     importance_weighted_bound,

@@ -11,8 +11,9 @@ from PIL import Image
 
 import main
 from tests.test_commands import rows
-from utils import checkpoint, paths
-from vae.faces import NAMES
+from utils import files
+from utils.training import checkpoint
+from vae.faces.head import NAMES
 
 SMALL = ["--images", "48", "--held_out", "40", "--batch_size", "16", "--epochs", "2"]
 SMALL += ["--z_dim", "3", "--pictures", "1", "--device", "cpu"]
@@ -22,9 +23,9 @@ SMALL += ["--z_dim", "3", "--pictures", "1", "--device", "cpu"]
 def trained_once(tmp_path_factory):
     """A repository with two small runs, of which one knows faces, and a folder of photographs."""
     repository = tmp_path_factory.mktemp("faces") / "repository"
-    shutil.copytree(paths.ROOT / "vae", repository / "vae")
+    shutil.copytree(files.ROOT / "vae", repository / "vae")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "ROOT", repository)
+        patch.setattr(files, "ROOT", repository)
         for name in ("small", "other"):
             assert main.main([*SMALL, "--ckpt_name", name, "--seed", str(len(name))]) == 0
     photos = repository / "photos" / "deeper"
@@ -43,7 +44,7 @@ def trained_once(tmp_path_factory):
 def trained(trained_once, tmp_path, monkeypatch, capsys):
     root = tmp_path / "repository"
     shutil.copytree(trained_once, root)
-    monkeypatch.setattr(paths, "ROOT", root)
+    monkeypatch.setattr(files, "ROOT", root)
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     return root

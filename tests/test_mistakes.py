@@ -21,11 +21,13 @@ import torch
 from PIL import Image
 
 import data_preparation
-from tests.every_command import COMMANDS, RUNS, Command, call
-from utils import checkpoint, paths
-from utils.config import epoch
-from utils.device import DEVICES, choose_device
+from tests.helpers.every_command import COMMANDS, RUNS, Command, call
+from utils import files
+from utils.command_line import epoch
+from utils.config import DEVICES
 from utils.errors import UserError
+from utils.training import checkpoint
+from utils.training.device import choose_device
 
 
 class Row(NamedTuple):
@@ -485,7 +487,7 @@ def world(every_run, tmp_path_factory):
     root = tmp_path_factory.mktemp("mistakes") / "repository"
     shutil.copytree(every_run, root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "ROOT", root)
+        patch.setattr(files, "ROOT", root)
         for run in RUNS:
             folder = root / "checkpoints" / run
             for mistake in CHECKPOINTS:
@@ -552,7 +554,7 @@ def pictures(root: Path) -> None:
     (mine / "good.npy").write_bytes(b"no array")
 
 
-def files(root: Path) -> dict[str, tuple[int, int]]:
+def tree_of(root: Path) -> dict[str, tuple[int, int]]:
     """Every file and folder below, with its size and the time it was written."""
     found = {}
     for folder, _, names in os.walk(root):  # several times as fast as rglob
@@ -571,7 +573,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(row, world, tmp_path, monkeypa
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.chdir(tmp_path)
-    before = files(world)
+    before = tree_of(world)
     argv = [argument.replace("{}", str(world), 1) for argument in row.argv]
     status, out, err = call(COMMANDS[row.command].main, argv)
     assert status == 2, (out, err)
@@ -582,7 +584,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(row, world, tmp_path, monkeypa
     assert row.fault in err
     assert row.way_out in err
     assert out == "" or row.prints
-    assert files(world) == before
+    assert tree_of(world) == before
     assert not list(tmp_path.iterdir())
 
 
@@ -596,10 +598,10 @@ def test_a_finished_run_is_not_trained_again(name, world):
     """--resume does no step of it, and says so; nor is it begun anew without --overwrite."""
     command = COMMANDS[name]
     folder = world / "checkpoints" / command.run
-    before = files(folder)
+    before = tree_of(folder)
     outcome = call(command.main, ["--resume", f"--ckpt_name={command.run}"])
     assert outcome.status == 0, outcome.err
     assert "is finished" in outcome.out
-    after = files(folder)
+    after = tree_of(folder)
     assert before.keys() == after.keys()
     assert all(after[str(file)] == before[str(file)] for file in folder.glob("*.pt"))

@@ -9,26 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.raw_data import mnist_at_hand
 from tests.conftest import REPOSITORY
-from utils import digit_classifier, mnist
-from utils.digit_classifier import (
+from utils.digits import classifier
+from utils.digits.classifier import (
     DigitClassifier,
     accuracy,
     load_classifier,
     shipped,
     train_classifier,
 )
+from utils.digits.quality import Judge, discrepancy, frechet_distance, moments, root, shares_line
 from utils.errors import UserError
-from utils.image_data import unit_range
-from utils.mnist import digits, mnist_at_hand
-from utils.sample_quality import (
-    Judge,
-    discrepancy,
-    frechet_distance,
-    moments,
-    root,
-    shares_line,
-)
+from utils.images import mnist
+from utils.images.data import unit_range
+from utils.images.mnist import digits
 
 
 @pytest.fixture
@@ -185,8 +180,8 @@ def test_a_classifier_learns_and_is_written(repository, monkeypatch, capsys):
 
     with pytest.raises(UserError, match=r"python -m utils\.digit_classifier digits trains"):
         load_classifier("digits")
-    monkeypatch.setattr(digit_classifier, "EPOCHS", {"digits": 1})
-    assert digit_classifier.main(["digits"]) == 0
+    monkeypatch.setattr(classifier, "EPOCHS", {"digits": 1})
+    assert classifier.main(["digits"]) == 0
     assert "wrote pretrained/classifiers/digits.pt" in capsys.readouterr().out
     assert isinstance(load_classifier("digits"), DigitClassifier)
 

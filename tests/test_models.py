@@ -18,7 +18,7 @@ from models.transformer.modules import Model as Transformer
 from models.transformer.modules import ModelConfig as TransformerConfig
 from tests.conftest import MODELS
 from utils.helper_functions import one_hot
-from utils.streaming import Reader
+from utils.text.streaming import Reader
 
 every_model = pytest.mark.parametrize("model", MODELS, indirect=True)
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}

@@ -8,9 +8,9 @@ from torch import nn
 from models.transformer.modules import Model, ModelConfig
 from tests.conftest import REPOSITORY
 from utils.config import build, defaults_of, read_json
-from utils.image_data import Images
-from utils.optimizers import Muon, follow, orthogonal
-from utils.text_training import TextTask, config_type
+from utils.images.data import Images
+from utils.text.training import TextTask, config_type
+from utils.training.optimizers import Muon, follow, orthogonal
 from vae.training import CONFIG, VAETask, built
 
 

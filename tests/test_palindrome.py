@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import models.palindrome.test
 import models.palindrome.train
-from benchmarks import palindromes as study
+from benchmarks.studies import palindromes as study
 from models.palindrome.data import draw, free_digits, held_out, palindromes, validation_set
 from models.palindrome.modules import Model, ModelConfig
 from models.palindrome.train import score, validation_score

@@ -8,8 +8,9 @@ import torch
 
 from tests.conftest import training_files
 from tests.test_distributed import MODELS, MODULES
-from utils import checkpoint, paths
-from utils.device import in_precision
+from utils import files
+from utils.training import checkpoint
+from utils.training.device import in_precision
 
 
 def option(name):
@@ -23,7 +24,7 @@ def losses(root):
 
 def learns(name, root, monkeypatch, device):
     """Trained in bfloat16 the loss falls, and the weights are float32; resumed, it stays so."""
-    monkeypatch.setattr(paths, "ROOT", training_files(root))
+    monkeypatch.setattr(files, "ROOT", training_files(root))
     main = importlib.import_module(MODULES[name]).main
     options = MODELS[name].replace("device cpu", f"device {device}")
     seen, argv = [], [*options.split(), "--ckpt_name", "run", option(name), "bfloat16"]

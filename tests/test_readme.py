@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import REPOSITORY
-from utils import mnist
+from utils.images import mnist
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(

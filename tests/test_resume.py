@@ -16,7 +16,9 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tests.conftest import REPOSITORY, training_files
-from utils import checkpoint, loop, mnist, paths
+from utils import files
+from utils.images import mnist
+from utils.training import checkpoint, loop
 from vae.losses import OBJECTIVES
 
 EPOCHS = 4
@@ -88,7 +90,7 @@ def finished(tmp_path_factory):
             root = tmp_path_factory.mktemp("finished")
             training_files(root, characters=4000)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(paths, "ROOT", root)
+                patch.setattr(files, "ROOT", root)
                 assert start(name) == 0
             repositories[name] = root
         return repositories[name]
@@ -104,7 +106,7 @@ def repository(finished, name, tmp_path, monkeypatch, capsys):
     root = tmp_path / "repository"
     leave_out = shutil.ignore_patterns("checkpoints", "results")
     shutil.copytree(finished(name), root, ignore=leave_out)
-    monkeypatch.setattr(paths, "ROOT", root)
+    monkeypatch.setattr(files, "ROOT", root)
     capsys.readouterr()
     return root
 

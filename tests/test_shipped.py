@@ -9,26 +9,26 @@ import torch
 import models.lstm.train
 import models.tcn.train
 import models.transformer.train
-from benchmarks import reproduce
-from benchmarks.faces import READER_SEED, rotation_errors, train_reader
+from benchmarks.raw_data import raw_data
+from benchmarks.studies.faces import READER_SEED, rotation_errors, train_reader
+from benchmarks.trust import reproduce, ship
 from data_preparation import prepare
 from solver import Solver
 from tests.conftest import REPOSITORY
 from tests.test_commands import TEST, TRAIN, small
-from utils import checkpoint, ship
 from utils.config import build, read_json
-from utils.image_data import Images
-from utils.raw_data import raw_data
-from utils.streaming import block_score
-from utils.text_data import load_text
-from utils.text_testing import load_text_model
-from utils.text_training import config_type
-from vae.analysis import MIG_FACTORS
-from vae.codes import encode, reconstruction_error
+from utils.images.data import Images
+from utils.text.data import load_text
+from utils.text.streaming import block_score
+from utils.text.testing import load_text_model
+from utils.text.training import config_type
+from utils.training import checkpoint
+from vae.analysis.disentanglement import information_ratios, mig, names
+from vae.analysis.latents import MIG_FACTORS
+from vae.analysis.rotation import Whitening, direction_by_mirroring, direction_by_regression
 from vae.data import CATEGORIES, TRAINING_SEED, VALIDATION_SEED, counted, rendered
-from vae.disentanglement import information_ratios, mig, names
-from vae.faces import NAMES, column, render, sample_factors
-from vae.rotation import Whitening, direction_by_mirroring, direction_by_regression
+from vae.faces.head import NAMES, column, render, sample_factors
+from vae.latents import encode, reconstruction_error
 from vae.training import CONFIG
 
 KINDS = {kind: getattr(models, kind) for kind in TRAIN}

@@ -5,21 +5,22 @@ import json
 import pytest
 import torch
 
+from benchmarks.raw_data import mnist_at_hand
 from models.aae import train as aae
 from models.aae.modules import Autoencoder
 from models.gan import train as gan
 from models.gan.modules import Generator
 from solver import Solver
 from tests.conftest import REPOSITORY
-from utils import checkpoint
 from utils.config import build
-from utils.digit_training import draw
-from utils.mnist import digits, mnist_at_hand
-from utils.run import load_model
-from utils.sample_quality import Judge, discrepancy
+from utils.digits.quality import Judge, discrepancy
+from utils.digits.training import draw
+from utils.images.mnist import digits
+from utils.training import checkpoint
+from utils.training.run import load_model
 from vae import training as vae_training
-from vae.codes import bounds
 from vae.data import unseen_images
+from vae.latents import bounds
 from vae.losses import bits_per_dim
 
 OPPONENTS = {"gan": (gan.CONFIG, Generator), "aae": (aae.CONFIG, Autoencoder)}

@@ -13,7 +13,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from tests.conftest import REPOSITORY
 from vae.losses import importance_weighted_bound, kl_per_dim, log_normal
-from vae.posterior import draw
+from vae.networks import draw
 
 NOISE = 0.3
 

@@ -17,15 +17,16 @@ from models.lstm.modules import ModelConfig as LSTMConfig
 from models.tcn.modules import ModelConfig as TCNConfig
 from models.transformer.modules import ModelConfig as TransformerConfig
 from tests.conftest import MODELS, REPOSITORY
-from utils import checkpoint, config
+from utils import config
 from utils.config import key, schema
 from utils.errors import UserError
-from utils.paths import check_name
-from utils.protocol import places, visible
-from utils.schedule import warmup_cosine
-from utils.streaming import block_score, choose, evaluating, stream_score, write
-from utils.text_data import Streams
-from utils.text_training import config_type
+from utils.files import check_name
+from utils.text.data import Streams
+from utils.text.protocol import places, visible
+from utils.text.streaming import block_score, choose, evaluating, stream_score, write
+from utils.text.training import config_type
+from utils.training import checkpoint
+from utils.training.loop import warmup_cosine
 
 KINDS = {"lstm": LSTMConfig, "tcn": TCNConfig, "transformer": TransformerConfig}
 

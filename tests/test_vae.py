@@ -11,10 +11,16 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from tests.conftest import REPOSITORY
 from utils.config import defaults_of, override
-from utils.image_data import Images, unit_range
-from vae.codes import decode, encode, generate, reconstruct
+from utils.images.data import Images, unit_range
+from vae.analysis.rotation import (
+    Rotation,
+    Whitening,
+    direction_by_mirroring,
+    direction_by_regression,
+)
 from vae.data import counted
-from vae.faces import NAMES, sample_factors
+from vae.faces.head import NAMES, sample_factors
+from vae.latents import decode, encode, generate, reconstruct
 from vae.losses import (
     bits_per_dim,
     capacity_at,
@@ -23,14 +29,7 @@ from vae.losses import (
     reconstruction,
     warmed_up,
 )
-from vae.networks import VAE, Decoder, Encoder, ModelConfig
-from vae.posterior import draw
-from vae.rotation import (
-    Rotation,
-    Whitening,
-    direction_by_mirroring,
-    direction_by_regression,
-)
+from vae.networks import VAE, Decoder, Encoder, ModelConfig, draw
 from vae.training import CONFIG, VAETask
 
 

@@ -1,13 +1,10 @@
 """What a user meets when something is wrong: one line on stderr, an exit status, no traceback."""
 
-import argparse
 import functools
-import math
 import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
 
 LARGEST = 2**53  # beyond it JSON's readers, and soon torch, no longer keep a whole number exactly
 
@@ -22,32 +19,6 @@ class Interrupted(Exception):
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)
         self.status = 128 + signal_number  # 130 after Ctrl-C, 143 after SIGTERM, as in a shell
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are one line too, and which never guesses an option from a prefix."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (--help lists the options)")
-
-
-def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
-    """An argparse type: a finite number of this kind, int or float, in low..high."""
-    limits = f">= {low}" if high == math.inf else f"in {low}..{high}"
-
-    def parse(text: str) -> Any:
-        value = kind(text)
-        if kind is int and value > LARGEST:
-            raise argparse.ArgumentTypeError(f"{text:.40} is larger than {LARGEST}")
-        if not (low <= value <= high and math.isfinite(value)):
-            raise argparse.ArgumentTypeError(f"{text:.40} is not a number {limits}")
-        return value
-
-    parse.__name__ = {int: "whole number", float: "number"}[kind]  # argparse's word for it
-    return parse
 
 
 # How torch says it, on the CPU, on a GPU, and where the size is beyond all memory. It has no class.

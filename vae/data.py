@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from utils import distributed, mnist
-from utils.image_data import Images, coarse, split
-from utils.image_files import load_images
-from vae.faces import FACTORS, NAMES, column, render, sample_factors
+from utils.images import mnist
+from utils.images.data import Images, coarse, split
+from utils.images.files import load_images
+from utils.training import distributed
+from vae.faces.head import FACTORS, NAMES, column, render, sample_factors
 from vae.networks import SIDES
 
 TRAINING_SEED, VALIDATION_SEED = 1, 2  # of the rendered faces: a fixed data set, whatever --seed

@@ -8,26 +8,25 @@ from typing import Any
 
 import torch
 
-from utils import checkpoint, distributed
 from utils import config as configuration
-from utils.config import key
-from utils.device import (
-    DEVICES,
-    PRECISIONS,
+from utils.config import DEVICES, PRECISIONS, key
+from utils.errors import UserError
+from utils.images.data import Batches, Images, unit_range
+from utils.images.figures import picture_rows
+from utils.training import checkpoint, distributed
+from utils.training.curves import Measure
+from utils.training.device import (
     choose_device,
     evaluating,
     in_precision,
     random_state,
     restore_random_state,
 )
-from utils.errors import UserError
-from utils.image_data import Batches, Images, unit_range
-from utils.optimizers import is_matrix, optimizers_for, set_rate
-from utils.plots import Measure, picture_rows
-from utils.run import Run
-from utils.schedule import warmup_cosine
-from vae.codes import bounds, gallery, reconstruct
+from utils.training.loop import warmup_cosine
+from utils.training.optimizers import is_matrix, optimizers_for, set_rate
+from utils.training.run import Run
 from vae.data import DATASETS, unseen_images
+from vae.latents import bounds, gallery, reconstruct
 from vae.losses import (
     LIKELIHOODS,
     OBJECTIVES,

@@ -15,15 +15,15 @@ import torch
 
 from models.aae.modules import Autoencoder
 from models.aae.train import CONFIG, encoded
-from utils import paths
+from utils import files
 from utils.config import read_json
-from utils.digit_testing import evaluate, load_player, options
-from utils.digit_training import drawn
+from utils.digits.quality import discrepancy
+from utils.digits.testing import evaluate, load_player, options
+from utils.digits.training import drawn
 from utils.errors import command
-from utils.image_data import unit_range
-from utils.paths import shown
-from utils.plots import picture_rows, scatter
-from utils.sample_quality import discrepancy
+from utils.files import shown
+from utils.images.data import unit_range
+from utils.images.figures import picture_rows, scatter
 
 
 @command
@@ -43,12 +43,12 @@ def main(argv: list[str] | None = None) -> None:
         f"codes of {min(len(codes), 5000):,} test pictures against N(0, I): squared maximum mean "
         f"discrepancy {discrepancy(codes[:5000], prior[:5000]):.5f}"
     )
-    results = paths.result_folder(args.ckpt_name)
+    results = files.result_folder(args.ckpt_name)
     pairs = torch.stack([unit_range(test.pixels[:16]), drawn(autoencoder, codes[:16])])
-    files = [picture_rows(pairs, results / "reconstruction.png", rows=["original", "decoded"])]
+    written = [picture_rows(pairs, results / "reconstruction.png", rows=["original", "decoded"])]
     if autoencoder.z_dim == 2:
-        files.append(scatter(codes, test.labels, results / "codes.png"))
-    print("wrote", ", ".join(shown(file) for file in files))
+        written.append(scatter(codes, test.labels, results / "codes.png"))
+    print("wrote", ", ".join(shown(file) for file in written))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from torch.nn import functional
 
 from models.aae.modules import Autoencoder, Discriminator, ModelConfig
 from utils import config as configuration
-from utils.config import key, parse
-from utils.device import evaluating
-from utils.digit_training import (
+from utils.command_line import parse
+from utils.config import key
+from utils.digits.training import (
     DataConfig,
     DigitTask,
     TrainingConfig,
@@ -32,8 +32,9 @@ from utils.digit_training import (
     train,
 )
 from utils.errors import command
-from utils.image_data import Images, unit_range
-from utils.plots import Measure
+from utils.images.data import Images, unit_range
+from utils.training.curves import Measure
+from utils.training.device import evaluating
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ import torch
 
 from models.gan.modules import Generator
 from models.gan.train import CONFIG
-from utils import paths
+from utils import files
+from utils.command_line import number
 from utils.config import read_json
-from utils.digit_testing import evaluate, load_player, options
-from utils.digit_training import drawn
-from utils.errors import command, number
-from utils.paths import shown
-from utils.plots import picture_rows
+from utils.digits.testing import evaluate, load_player, options
+from utils.digits.training import drawn
+from utils.errors import command
+from utils.files import shown
+from utils.images.figures import picture_rows
 
 
 def linear(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     a, b = torch.randn(2, generator.z_dim, generator=noise)
     rows = torch.stack([linear(a, b, args.steps), spherical(a, b, args.steps)])  # (2, steps, Z)
     pictures = drawn(generator, rows.flatten(0, 1)).unflatten(0, (2, args.steps))
-    file = paths.result_folder(args.ckpt_name) / "interpolation.pdf"
+    file = files.result_folder(args.ckpt_name) / "interpolation.pdf"
     print("wrote", shown(picture_rows(pictures, file, rows=["linear", "spherical"])))
     evaluate(generator, config, args)
 

@@ -17,8 +17,8 @@ import torch
 
 from models.gan.modules import Discriminator, Generator, ModelConfig
 from utils import config as configuration
-from utils.config import parse
-from utils.digit_training import (
+from utils.command_line import parse
+from utils.digits.training import (
     DataConfig,
     DigitTask,
     TrainingConfig,
@@ -28,8 +28,8 @@ from utils.digit_training import (
     train,
 )
 from utils.errors import command
-from utils.image_data import Images
-from utils.plots import Measure
+from utils.images.data import Images
+from utils.training.curves import Measure
 
 CONFIG = configuration.schema(model=ModelConfig, data=DataConfig, training=TrainingConfig)
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 from models.lstm.modules import ModelConfig
 from models.lstm.train import build
 from utils.errors import command
-from utils.text_testing import test
+from utils.text.testing import test
 
 
 @command

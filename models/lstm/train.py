@@ -12,9 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
 from models.lstm.modules import Model, ModelConfig
-from utils.config import parse
+from utils.command_line import parse
 from utils.errors import command
-from utils.text_training import config_type, train
+from utils.text.training import config_type, train
 
 
 def build(config: ModelConfig, alphabet: list[str]) -> Model:

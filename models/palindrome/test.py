@@ -18,10 +18,10 @@ import torch
 from models.palindrome.data import validation_set
 from models.palindrome.modules import Model
 from models.palindrome.train import CONFIG, validation_score
-from utils.config import model_options
-from utils.device import evaluating
-from utils.errors import Parser, command, number
-from utils.run import load_model
+from utils.command_line import Parser, model_options, number
+from utils.errors import command
+from utils.training.device import evaluating
+from utils.training.run import load_model
 
 
 @command

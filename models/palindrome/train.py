@@ -23,21 +23,20 @@ from torch.nn import functional
 from models.palindrome.data import draw, free_digits, validation_set
 from models.palindrome.modules import Model, ModelConfig
 from utils import config as configuration
-from utils import distributed
-from utils.config import key, parse
-from utils.device import (
-    DEVICES,
-    PRECISIONS,
+from utils.command_line import parse
+from utils.config import DEVICES, PRECISIONS, key
+from utils.errors import command
+from utils.training import distributed
+from utils.training.curves import Measure
+from utils.training.device import (
     choose_device,
     evaluating,
     in_precision,
     random_state,
     restore_random_state,
 )
-from utils.errors import command
-from utils.loop import fit
-from utils.plots import Measure
-from utils.run import Run, opened
+from utils.training.loop import fit
+from utils.training.run import Run, opened
 
 
 @dataclass(frozen=True)

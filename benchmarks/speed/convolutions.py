@@ -1,0 +1,88 @@
+"""Our TCN beside the design it comes from, and writing with it beside re-reading.
+
+    python benchmarks/convolutions.py            the tables
+    python benchmarks/convolutions.py --quick    tiny sizes, no bound: does it work?
+
+"blocks": forward and backward of residual blocks of all dilations together, against the design of
+locuslab/TCN: padding on both sides, then what lies ahead is cut off. "writing": characters one by
+one through the state against the same model re-reading its receptive field for each of them. Both
+sides run in one process in turns, on as many threads as torch takes.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from benchmarks.speed.turns import both_passes, in_turns, machine, options, reread, row, table
+from models.tcn.modules import Model, ModelConfig, ResidualBlock
+from utils.errors import command
+from utils.text.streaming import write
+
+
+class PaddedBlock(nn.Module):
+    """Theirs: relu(x + f(x)), f twice a padded convolution, its end cut off, relu, dropout."""
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
+        super().__init__()
+        self.ahead = (kernel_size - 1) * dilation
+        self.first, self.second = (
+            weight_norm(
+                nn.Conv1d(channels, channels, kernel_size, padding=self.ahead, dilation=dilation)
+            )
+            for _ in range(2)
+        )
+        self.dropout = nn.Dropout(0.2)
+
+    def forward(self, x: torch.Tensor, past: tuple[None, None]) -> tuple[torch.Tensor, None]:
+        """Called as ours is; it has no past."""
+        out = x
+        for convolution in (self.first, self.second):
+            out = convolution(out)[:, :, : -self.ahead].contiguous()
+            out = self.dropout(torch.relu(out))
+        return torch.relu(x + out), None
+
+
+def step(blocks: Sequence[nn.Module], x: torch.Tensor) -> Callable[[], object]:
+    """Forward and backward of each block alone, one after another."""
+    runs = [both_passes(b, x, lambda x, b=b: b(x, (None, None))[0]) for b in blocks]
+    return lambda: [run() for run in runs]
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    args = options(__doc__, turns=10).parse_args(argv)
+    print(machine() + "\n")
+    turns = 2 if args.quick else args.turns
+    B, C, T, levels, length = (2, 4, 16, 2, 3) if args.quick else (32, 128, 256, 7, 50)
+    dilations = [2**level for level in range(levels)]
+    blocks = {
+        "ours": [ResidualBlock(C, 3, d, dropout=0.2) for d in dilations],
+        "theirs": [PaddedBlock(C, 3, d) for d in dilations],
+    }
+    x = torch.randn(B, C, T, requires_grad=True)
+    sides = {name: step(side, x) for name, side in blocks.items()}
+    what = f"blocks ({B}, {C}, {T}), dilations 1 to {dilations[-1]}"
+    rows = [row(what, in_turns(sides, turns=turns), bound=None if args.quick else 1.0)]
+
+    config = ModelConfig("writer", C, 3, 8 if not args.quick else 2, 0.0)
+    model = Model(65, config).eval()
+    x = torch.randint(65, (1, model.receptive_field))
+    # A turn is 1/20 of the 1,000 characters: both cost the same for each.
+    sides = {
+        "ours": partial(write, model, x[0, :1], length, temperature=0),
+        "theirs": partial(reread, model, length, x),
+    }
+    what = f"writing {length}, receptive field {model.receptive_field}"
+    rows.append(row(what, in_turns(sides, turns=turns), bound=None if args.quick else 0.1))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,126 @@
+"""Texts of three sizes, up to 100 MB: how long preparing them takes, and how much memory.
+
+    python benchmarks/large_texts.py            25, 50 and 100 MB as codes; one-hot up to 1 MB
+    python benchmarks/large_texts.py --quick    a hundredth of all that: does it work?
+
+Every line of the table is a process of its own; its peak memory is what the system says of it,
+parts of a memory map that were looked at included. The last line trains a small LSTM for a few
+steps from the map of the largest text. The texts are drawn words; nothing is kept.
+"""
+
+import argparse
+import contextlib
+import io
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
+
+import numpy as np
+
+from utils import files
+from utils.command_line import Parser
+from utils.errors import command
+
+MILLION = 10**6
+CODES, ONE_HOT = (25, 50, 100), (0.25, 0.5, 1.0)  # MB
+STEPS = 20
+
+
+def write_text(file: Path, size: int) -> None:
+    """About `size` bytes of drawn words, twelve to a line, some of them not ASCII."""
+    words = (files.ROOT / "data" / "text.txt").read_text(encoding="utf-8").split()
+    random = np.random.default_rng(0)
+    with open(file, "wb") as out:
+        while out.tell() < size:
+            lines = random.integers(len(words), size=(200, 12)).tolist()
+            text = "".join(" ".join(words[n] for n in line) + "\n" for line in lines)
+            out.write(text.encode("utf-8"))
+
+
+def prepare(root: Path, text: Path, form: str) -> None:
+    """What data_preparation.py does, in the repository `root`."""
+    import data_preparation
+
+    files.ROOT = root
+    data_preparation.prepare(text, text.stem, form=form)
+
+
+def train(root: Path, name: str) -> None:
+    """A few steps of a small LSTM, as models/lstm/train.py takes them."""
+    import torch
+
+    from models.lstm.modules import Model, ModelConfig
+    from utils import config as configuration
+    from utils.text.data import load_text
+    from utils.text.training import TextTask, config_type
+
+    file = files.ROOT / "models" / "lstm" / "config.json"
+    config = configuration.defaults_of(file, config_type(ModelConfig))
+    small = {("model", "hidden_size"): 32, ("training", "device"): "cpu"}
+    config = configuration.override(config, small)
+    files.ROOT = root
+    torch.set_num_threads(1)  # a small model: a second thread only waits for the first
+    text = load_text(name)
+    task = TextTask("lstm", Model(len(text.alphabet), config.model), text, config)
+    for number, batch in enumerate(islice(task.batches(1, 0), STEPS), start=1):
+        task.step(batch, number)
+
+
+def import_torch() -> None:
+    import torch.utils.data  # noqa: F401
+
+
+def measured(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
+    """A job in a process of its own -> its seconds, the process's peak memory in MB."""
+    spawn = multiprocessing.get_context("spawn")  # a fork would begin with this one's memory
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(done, job, *arguments).result()
+
+
+def done(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
+    import resource  # here: Windows has none
+
+    began = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        job(*arguments)
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def table(root: Path, scale: float) -> Iterator[str]:
+    """The lines, one when it is measured."""
+    yield "| what | MB of text | seconds | peak memory, MB |"
+    yield "|---|---|---|---|"
+    for form, sizes in (("codes", CODES), ("one_hot", ONE_HOT)):
+        for size in sizes:
+            file = root / f"{form}_{size}.txt"
+            write_text(file, int(scale * size * MILLION))
+            seconds, memory = measured(prepare, root, file, form)
+            yield f"| prepare, {form} | {scale * size:g} | {seconds:.1f} | {memory:.0f} |"
+    _, imports = measured(import_torch)
+    yield f"| import torch, nothing else | | | {imports:.0f} |"
+    seconds, memory = measured(train, root, f"codes_{CODES[-1]}")
+    largest = f"{scale * CODES[-1]:g}"
+    yield f"| {STEPS} steps from the memory map | {largest} | {seconds:.1f} | {memory:.0f} |"
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the sizes")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        for line in table(Path(folder), 0.01 if args.quick else 1):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,64 @@
+"""Our LSTM beside nn.LSTM: training steps, and one character at a time.
+
+    python benchmarks/recurrence.py            the tables
+    python benchmarks/recurrence.py --quick    tiny sizes, no bound: does it work?
+
+"layer": forward and backward of one layer (B, T, I, H). "stream": 2,000 characters, each read by a
+call of its own, without gradients. Both sides run in one process in turns, on as many threads as
+torch takes.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
+
+import torch
+from torch import nn
+
+from benchmarks.speed.turns import both_passes, in_turns, machine, options, row, table
+from models.lstm.modules import LSTM
+from utils.errors import command
+
+SIZES = {  # B, T, I, H: at most so many times as long as nn.LSTM
+    (32, 100, 64, 128): 1.7,
+    (32, 100, 64, 256): 1.3,
+    (64, 128, 64, 512): 1.1,
+    (1, 200, 45, 128): 3.0,
+}
+
+
+@torch.no_grad()
+def stream(lstm: nn.Module, characters: torch.Tensor) -> None:
+    """Reads characters (T, 1, 1, I) one by one."""
+    state = None
+    for x in characters:
+        _, state = lstm(x, state)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    args = options(__doc__, turns=20).parse_args(argv)
+    print(machine() + "\n")
+    rows, turns = [], 2 if args.quick else args.turns
+    for size, bound in ({(2, 5, 4, 3): None} if args.quick else SIZES).items():
+        sides = {"ours": LSTM(*size[2:]), "theirs": nn.LSTM(*size[2:], batch_first=True)}
+        x = torch.randn(size[:3], requires_grad=True)
+        sides = {
+            name: both_passes(lstm, x, lambda x, lstm=lstm: lstm(x)[0])
+            for name, lstm in sides.items()
+        }
+        measured = in_turns(sides, turns=turns)
+        rows.append(row(f"layer {size}", measured, bound=bound))
+    length = 10 if args.quick else 2000
+    characters = torch.randn(length, 1, 1, 45)
+    sides = {"ours": LSTM(45, 128), "theirs": nn.LSTM(45, 128, batch_first=True)}
+    sides = {name: partial(stream, lstm.eval(), characters) for name, lstm in sides.items()}
+    measured = in_turns(sides, turns=turns)
+    rows.append(row(f"stream of {length}", measured, bound=None if args.quick else 1.0))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

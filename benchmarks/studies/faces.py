@@ -1,0 +1,191 @@
+"""What beta does to a face's latents, measured on rendered faces that no model has seen.
+
+    python benchmarks/faces.py            the shipped models, 5,000 faces: a few minutes
+    python benchmarks/faces.py --quick    the same on a few faces: does it work?
+
+Printed, beside a contact sheet in results/faces/: for each model MIG, DCI, named latents,
+reconstruction error and active units; how far a turned face is from the angle asked for, read by
+a convolutional network that was trained on rendered faces; and the share of a training step that
+goes into loading its pictures.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from solver import Solver
+from utils import files
+from utils.command_line import Parser
+from utils.errors import command
+from utils.files import shown
+from utils.images.data import Batches, Images, unit_range
+from utils.images.figures import picture_rows
+from vae.analysis.latents import analyse
+from vae.analysis.rotation import learn_rotation
+from vae.data import TRAINING_SEED, VALIDATION_SEED, rendered
+from vae.faces.head import NAMES
+from vae.latents import decode, encode, reconstruction_error
+from vae.training import VAETask
+
+MODELS = ("vae_beta_0", "vae_beta_4", "vae_beta_20")
+READER_SEED = 3  # of the faces that the reader learns from: neither model's nor validation's
+ANGLES = torch.arange(-40.0, 41.0, 10.0)
+
+
+class Reader(nn.Module):
+    """A face (B, 3, 64, 64) -> yaw in units of 45 degrees, skin tone, logits of hat and glasses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(3, 24, kernel_size=4, stride=2, padding=1), nn.ReLU()),  # (B, 24, 32, 32)
+            *(nn.Conv2d(24, 48, kernel_size=4, stride=2, padding=1), nn.ReLU()),  # (B, 48, 16, 16)
+            *(nn.Conv2d(48, 64, kernel_size=4, stride=2, padding=1), nn.ReLU()),  # (B, 64, 8, 8)
+            nn.Flatten(),
+            *(nn.Linear(4096, 128), nn.ReLU()),
+            nn.Linear(128, 4),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+    def read(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Pictures (N, 3, 64, 64) -> what is seen on each, (N,): degrees, 0..1, yes or no."""
+        with torch.no_grad():
+            yaw, skin, hat, glasses = torch.cat([self(x) for x in pictures.split(250)]).T
+        return {"yaw": 45 * yaw, "skin_tone": skin, "hat": hat > 0, "glasses": glasses > 0}
+
+
+def train_reader(faces: Images, epochs: int) -> Reader:
+    """Learns to read rendered faces, half of them blurred as a decoder's pictures are."""
+    torch.manual_seed(0)
+    reader = Reader()
+    optimizer = torch.optim.Adam(reader.parameters(), lr=1e-3)
+    loader = Batches(faces, batch_size=64, seed=0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, epochs * len(loader))
+    factors = torch.from_numpy(faces.labels)
+    yaw, skin, hat, glasses = (
+        factors[:, NAMES.index(name)] for name in ("yaw", "skin_tone", "hat", "glasses")
+    )
+    for epoch in range(1, epochs + 1):
+        for x, rows in loader.epoch(epoch):
+            half = len(x) // 2
+            x[:half] = functional.avg_pool2d(x[:half], 3, stride=1, padding=1)
+            seen = reader(x)
+            loss = functional.mse_loss(seen[:, 0], yaw[rows] / 45)
+            loss = loss + functional.mse_loss(seen[:, 1], skin[rows])
+            wanted = torch.stack([hat[rows], glasses[rows]], dim=1)
+            loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(seen[:, 2:], wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return reader.eval()
+
+
+def check_reader(reader: Reader, faces: Images) -> str:
+    """What the reader itself gets wrong on faces it has not seen."""
+    seen = reader.read(unit_range(faces.pixels[:]))
+    true = dict(zip(NAMES, torch.from_numpy(faces.labels).T, strict=True))
+    errors = {name: (seen[name] - true[name]).abs().mean().item() for name in ("yaw", "skin_tone")}
+    right = {name: (seen[name] == true[name].bool()).float().mean() for name in ("hat", "glasses")}
+    return (
+        f"the reader's own mean error: yaw {errors['yaw']:.2f} degrees, skin tone "
+        f"{errors['skin_tone']:.3f}; right about hats {100 * right['hat']:.1f} %, "
+        f"glasses {100 * right['glasses']:.1f} %"
+    )
+
+
+def rotation_errors(solver: Solver, reader: Reader, known: Images, faces: Images) -> dict:
+    """Turns faces to ANGLES by the direction learned from `known` ones; reads the results.
+
+    Degrees of mean error for negative, all, and positive angles; shares of the turned faces whose
+    hat, glasses and skin tone (to 0.1) read as on the plain reconstruction.
+    """
+    z = encode(solver.model, faces)[0]
+    turned = learn_rotation(solver.model, known).turned(z, ANGLES)  # (N, A, Z)
+    seen = reader.read(decode(solver.model, turned.flatten(0, 1)))
+    plain = reader.read(decode(solver.model, z))
+    error = (seen["yaw"].view(len(z), -1) - ANGLES).abs()  # (N, A)
+    kept = {
+        name: (seen[name].view(len(z), -1) == plain[name][:, None]).float().mean().item()
+        for name in ("hat", "glasses")
+    }
+    skin = (seen["skin_tone"].view(len(z), -1) - plain["skin_tone"][:, None]).abs()
+    kept["skin_tone"] = (skin <= 0.1).float().mean().item()
+    degrees = [error[:, part].mean().item() for part in (ANGLES < 0, ANGLES == ANGLES, ANGLES > 0)]
+    return {"degrees": degrees, "kept": kept}
+
+
+def loading_share(solver: Solver, faces: Images, steps: int) -> float:
+    """The share of training steps, from the third on, that is spent on loading their pictures."""
+    task = VAETask(solver.model, faces, faces, solver.config)
+    loading = learning = 0.0
+    batches = iter(task.batches(1, 0))
+    for number in range(1, steps + 1):
+        began = time.perf_counter()
+        x = next(batches)
+        loaded = time.perf_counter()
+        task.step(x, number)
+        if number > 2:  # the first ones warm up
+            loading += loaded - began
+            learning += time.perf_counter() - loaded
+    return loading / (loading + learning)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few faces: does it work?")
+    parser.add_argument("--ckpt_name", nargs="+", metavar="RUN", default=MODELS)
+    args = parser.parse_args(argv)
+    count = 200 if args.quick else 5000
+    began = time.perf_counter()
+    held_out = rendered(count, VALIDATION_SEED)
+    speed = count / (time.perf_counter() - began)
+    print(f"{speed:,.0f} faces rendered a second on {torch.get_num_threads()} threads")
+    sheet = unit_range(held_out.pixels[:60]).unflatten(0, (6, 10))
+    print("wrote", shown(picture_rows(sheet, files.ROOT / "results" / "faces" / "faces.png")), "\n")
+    solvers = [Solver.load(name, device="cpu") for name in args.ckpt_name]
+    known = rendered(count, TRAINING_SEED)
+
+    print("| model | MIG | DCI: D | C | I | latents named | active | squared error | KL |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    carried = []
+    for solver in solvers:
+        name = solver.config.model.name
+        analysis = analyse(solver.model, held_out)
+        _, squared = reconstruction_error(solver.model, held_out, "gaussian")
+        scores, named = analysis.scores, [name for name in analysis.names if name]
+        print(
+            f"| {name} | {scores['mig']:.3f} | {scores['dci_disentanglement']:.3f} "
+            f"| {scores['dci_completeness']:.3f} | {scores['dci_informativeness']:.3f} "
+            f"| {len(named)} | {scores['active_units']} of {solver.model.z_dim} "
+            f"| {1000 * squared:.2f}e-3 | {scores['kl_nats']:.1f} |"
+        )
+        carried.append(f"{name}: {', '.join(named) or 'none'}")
+    print("\n".join(["", "named after", *carried, ""]))
+
+    reader = train_reader(rendered(192 if args.quick else 20_000, READER_SEED), epochs=8)
+    print(check_reader(reader, held_out))
+    print(f"\n{min(500, count)} held-out faces turned to -40, -30, ... 40 degrees\n")
+    print("| model | error below 0 | at all angles | above 0 | same hat | glasses | skin |")
+    print("|---|---|---|---|---|---|---|")
+    for solver in solvers:
+        found = rotation_errors(solver, reader, known, held_out.take(slice(0, 500)))
+        degrees = " | ".join(f"{error:.1f}°" for error in found["degrees"])
+        shares = (f"{100 * found['kept'][name]:.1f} %" for name in ("hat", "glasses", "skin_tone"))
+        print(f"| {solver.config.model.name} | {degrees} | {' | '.join(shares)} |")
+    share = loading_share(solvers[-1], known, steps=3 if args.quick else 40)
+    print(f"\nloading takes {100 * share:.1f} % of a training step")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

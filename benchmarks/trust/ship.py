@@ -1,0 +1,39 @@
+"""Turn a run's best checkpoint into a small file that ships with the project.
+
+    python -m utils.ship lstm "python models/lstm/train.py"
+
+Writes pretrained/<run>.pt: the weights and what rebuilds the model, no optimiser, and the command
+that trained it. Weights are stored in float16; loading turns them back into float32.
+"""
+
+import argparse
+
+from utils import files
+from utils.command_line import Parser
+from utils.errors import UserError, command
+from utils.files import shown
+from utils.training import checkpoint
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="a folder of checkpoints/")
+    parser.add_argument("trained_by", help="the command that trained it")
+    args = parser.parse_args(argv)
+    source = files.checkpoint_folder(args.run) / "best.pt"
+    if not source.is_file():
+        raise UserError(f"{shown(source)} is not there: train it first")
+    content = checkpoint.load(source)
+    content["model"] = {
+        name: weight.half() if weight.is_floating_point() else weight
+        for name, weight in content["model"].items()
+    }
+    content["trained_by"] = args.trained_by
+    target = files.ROOT / "pretrained" / f"{args.run}.pt"
+    checkpoint.save(target, content)
+    print(f"{shown(target)}: epoch {content['epoch']}, {target.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,166 @@
+"""Decodes many pictures, into memory or, where they do not fit, once onto the disk.
+
+So 200,000 pictures train in a few gigabytes: what is on disk is a memory map, of which the system
+keeps as much in memory as there is room for.
+"""
+
+import hashlib
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from utils import files
+from utils.errors import UserError
+from utils.files import shown
+
+BLOCK = 256  # pictures under way at a time, so that the queue never holds them all
+ABANDONED = 3600  # seconds without a write, after which a half-written file is nobody's
+
+
+def collect(
+    read: Callable[[Any], np.ndarray | None],
+    items: Sequence[Any],
+    shape: tuple[int, int, int],
+    key: tuple,
+    source: str,
+    memory_limit: int,
+) -> tuple[np.ndarray, list[Any]]:
+    """read(item) of every item -> uint8 (N, C, H, W), and the items for which it was None.
+
+    In memory, or above memory_limit a map of data/images/<digest of key and shape>.npy, which is
+    used again as long as the key is the same. UserError where no item can be read.
+    """
+    needed = len(items) * math.prod(shape)
+    if needed <= memory_limit:
+        pixels = np.empty((len(items), *shape), np.uint8)
+        free = iter(pixels)
+        broken = _read_all(read, items, lambda picture: np.copyto(next(free), picture))
+        _check_some(items, broken, source)
+        return pixels[: len(items) - len(broken)], broken
+    # repr, since a file's name need not be valid text.
+    digest = hashlib.sha256(repr((key, shape)).encode()).hexdigest()[:32]
+    path = files.ROOT / "data" / "images" / f"{digest}.npy"
+    pixels, broken = _open_map(path, shape), []
+    if pixels is None:
+        print(f"decoding {source} once, into {shown(path)} ({needed / 1e9:,.1f} GB)")
+        broken = _write_map(path, read, items, shape, source)
+        pixels = _open_map(path, shape)
+        assert pixels is not None, f"{path} was written, but cannot be read"
+    return pixels, broken
+
+
+def _open_map(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
+    """A memory map (N, C, H, W) written before; None where there is none, or not a sound one."""
+    try:
+        pixels = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError):
+        return None
+    return pixels if pixels.dtype == np.uint8 and pixels.shape[1:] == shape else None
+
+
+def _write_map(
+    path: Path,
+    read: Callable[[Any], np.ndarray | None],
+    items: Sequence[Any],
+    shape: tuple[int, int, int],
+    source: str,
+) -> list[Any]:
+    """Writes every picture that can be read into a .npy file; returns the items that cannot.
+
+    Beside it, then renamed, as in checkpoint.write_whole, but without ever holding all of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # With the process's number, since two runs may decode the same folder at the same time.
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
+    for left in path.parent.glob(f"{path.stem}.*.partial"):
+        if time.time() - left.stat().st_mtime > ABANDONED:  # its process was killed
+            left.unlink(missing_ok=True)
+    try:
+        with open(partial, "wb") as file:
+
+            def write_header(count: int) -> None:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+
+            write_header(len(items))
+            start = file.tell()
+            broken = _read_all(read, items, lambda picture: file.write(picture.tobytes()))
+            _check_some(items, broken, source)
+            # How many can be read is known only now. numpy pads the header, so its length stays.
+            file.seek(0)
+            write_header(len(items) - len(broken))
+            assert file.tell() == start, "the header has changed its length"
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return broken
+
+
+def _read_all(
+    read: Callable[[Any], np.ndarray | None],
+    items: Sequence[Any],
+    keep: Callable[[np.ndarray], Any],
+) -> list[Any]:
+    """keep(read(item)) in the order of the items, read by a few threads; returns the unreadable.
+
+    Pillow decodes outside Python's lock, so threads do run side by side.
+    """
+    broken = []
+    bar = tqdm(total=len(items), unit="image", delay=1, disable=None, dynamic_ncols=True)
+    threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    with quiet_pillow(), bar, threads:
+        for start in range(0, len(items), BLOCK):
+            block = items[start : start + BLOCK]
+            for item, picture in zip(block, threads.map(read, block), strict=True):
+                if picture is None:
+                    broken.append(item)
+                else:
+                    keep(picture)
+                bar.update()
+    return broken
+
+
+def _check_some(items: Sequence[Any], broken: list[Any], source: str) -> None:
+    if len(broken) == len(items):
+        raise UserError(
+            f"{source}: none of its {len(items):,} image files can be read "
+            f"({first_names(broken)}): right would be pictures that an image viewer opens"
+        )
+
+
+def first_names(names: list[Any]) -> str:
+    """The first three names; in quotes, since a name may hold anything."""
+    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and time of the last change in ns; None where there is no such file."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Drops Pillow's remarks on odd files; a picture that would fill the memory is an error.
+
+    To be entered outside of threads, since warnings belong to the whole process.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield

@@ -1,0 +1,97 @@
+"""The protocol of a training run: what the model writes early and late, beside the original.
+
+At a few epochs the same prompts are continued greedily and written to results/<run>/protocol.md.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from utils.config import key
+from utils.errors import UserError
+from utils.files import write_whole
+from utils.text.data import Text, decode
+from utils.text.streaming import write
+
+
+@dataclass(frozen=True)
+class ProtocolConfig:
+    """The "protocol" section of config.json."""
+
+    epochs: list[int] = key("epochs to be kept and recorded, beside the last one", low=1)
+    prompts: int = key("passages to be continued, half of them from the training text", low=1)
+    prompt_length: int = key("characters fed in", low=1)
+    length: int = key("characters written", low=1)
+
+
+def places(size: int, count: int, window: int) -> list[int]:
+    """Where `count` evenly spaced windows start in `size` characters. UserError if none fits."""
+    if size < window:
+        raise UserError(f"{size} characters are fewer than a prompt and its continuation, {window}")
+    return [int(place) for place in np.linspace(0, size - window, count + 2)[1:-1]]
+
+
+class Protocol:
+    """Collects what was written at each epoch; `entries` travels with the checkpoint."""
+
+    def __init__(self, config: Any, text: Text) -> None:
+        self.config = config
+        self.alphabet = text.alphabet
+        self.entries: list[dict[str, Any]] = []
+        wanted = config.protocol
+        self.window = wanted.prompt_length + wanted.length
+        self.passages = []  # (where from, codes of prompt and original continuation)
+        from_training = (wanted.prompts + 1) // 2
+        for name, codes, count in (
+            ("training", text.training, from_training),
+            ("validation", text.validation, wanted.prompts - from_training),
+        ):
+            for place in places(len(codes), count, self.window) if count else []:
+                self.passages.append((name, np.asarray(codes[place : place + self.window])))
+
+    def add(self, row: dict[str, Any], model: nn.Module) -> None:
+        """Continues every prompt, greedily, and remembers it with the losses of this epoch."""
+        wanted = self.config.protocol
+        written = []
+        for _, codes in self.passages:
+            prompt = torch.from_numpy(codes[: wanted.prompt_length].astype(np.int64))
+            continuation, _ = write(model, prompt, wanted.length, temperature=0)
+            written.append(decode(continuation, self.alphabet))
+        losses = {name: row[name] for name in ("epoch", "train_nats", "val_nats")}
+        self.entries.append(losses | {"written": written})
+
+    def write(self, path: Path) -> None:
+        """Writes the whole protocol: per passage the original, then every epoch's continuation."""
+        name, data = self.config.model.name, self.config.data.name
+        wanted = self.config.protocol
+        lines = [
+            f"# What {name} writes, early and late",
+            "",
+            f"{wanted.prompt_length} characters of data/{data} are read, {wanted.length} written, "
+            "always the likeliest next one. `↵` is a line end.",
+            "",
+            "| epoch | training nats per character | validation nats per character |",
+            "|---|---|---|",
+        ]
+        for entry in self.entries:
+            losses = f"{entry['train_nats']:.3f} | {entry['val_nats']:.3f}"
+            lines.append(f"| {entry['epoch']} | {losses} |")
+        for index, (split, codes) in enumerate(self.passages):
+            passage = decode(codes, self.alphabet)
+            prompt, original = passage[: wanted.prompt_length], passage[wanted.prompt_length :]
+            lines += ["", f"## Passage {index + 1}, from the {split} text", "", "```"]
+            rows = [("prompt", prompt), ("original", original)]
+            rows += [(f"epoch {e['epoch']}", e["written"][index]) for e in self.entries]
+            lines += [f"{label:>10}  {visible(text)}" for label, text in rows]
+            lines.append("```")
+        write_whole(path, ("\n".join(lines) + "\n").encode("utf-8"))
+
+
+def visible(text: str) -> str:
+    """A text on one line: line ends as ↵, other control characters escaped."""
+    text = text.replace("\r\n", "↵").replace("\n", "↵")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

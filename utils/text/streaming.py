@@ -1,0 +1,139 @@
+"""A model that reads and writes one text through its state: evaluation and sampling.
+
+All models share one contract, `forward(x, state=None) -> (logits, state)`, so everything here
+exists once. Nothing is ever read twice, with one exception: positions that end (see `Reader`).
+"""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from utils.training.device import evaluating
+
+
+class Reader:
+    """Reads a text in pieces of any length, keeping the model's state between them.
+
+    A model whose positions end (learned ones, at `model.position_limit`) cannot read on for ever.
+    Where they end, it starts anew from the last half of what it read; `restarts` counts how often.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.state = None
+        self.limit = getattr(model, "position_limit", None)
+        self.recent = None  # what was read since the last start, kept only where there is a limit
+        self.restarts = 0
+
+    def read(self, codes: torch.Tensor) -> torch.Tensor:
+        """Codes (B, T) -> logits (B, T, V) of the character after each of them."""
+        if self.limit is None:
+            logits, self.state = self.model(codes, self.state)
+            return logits
+        if self.recent is None:
+            self.recent = codes[:, :0]
+        parts = []
+        while codes.shape[1] > 0:
+            if self.recent.shape[1] == self.limit:
+                self.recent = self.recent[:, self.limit - self.limit // 2 :]
+                self.state = self.model(self.recent)[1] if self.recent.shape[1] > 0 else None
+                self.restarts += 1
+            room = self.limit - self.recent.shape[1]
+            logits, self.state = self.model(codes[:, :room], self.state)
+            self.recent = torch.cat([self.recent, codes[:, :room]], dim=1)
+            codes = codes[:, room:]
+            parts.append(logits)
+        return torch.cat(parts, dim=1)
+
+
+def stream_score(model: nn.Module, codes: np.ndarray, piece: int = 1024) -> tuple[float, float]:
+    """How well a whole text (N,) is predicted -> (nats per character, share of right guesses).
+
+    Starting cold, every character is predicted exactly once, from all those before it in this text.
+    Before the first one nothing is known: it counts as a guess among V equally likely symbols.
+    The pieces in which it is read change nothing but the speed.
+    """
+    nats, right = 0.0, 0
+    with evaluating(model) as device:
+        codes = torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(device)
+        reader = Reader(model)
+        for start in range(0, len(codes) - 1, piece):
+            x, y = codes[start : start + piece], codes[start + 1 : start + piece + 1]
+            logits = reader.read(x[None, : len(y)])[0]  # (T, V)
+            nats += functional.cross_entropy(logits, y, reduction="sum").item()
+            right += (logits.argmax(dim=1) == y).sum().item()
+        nats += float(np.log(model.vocabulary))
+    return nats / len(codes), right / len(codes)
+
+
+def block_score(model: nn.Module, codes: np.ndarray, block: int = 256, batch: int = 32) -> float:
+    """Nats per character on cold blocks: the text cut into blocks that know nothing before them.
+
+    The measure of projects that evaluate on separate windows; it flatters no long memory. A text of
+    N characters gives the N - 1 predictions of its characters from the second on.
+    """
+    nats = 0.0
+    with evaluating(model) as device:
+        codes = torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(device)
+        block = min(block, len(codes) - 1)
+        whole = (len(codes) - 1) // block * block
+        x, y = codes[:whole].view(-1, block), codes[1 : whole + 1].view(-1, block)
+        batches = list(zip(x.split(batch), y.split(batch), strict=True))
+        if whole < len(codes) - 1:
+            batches.append((codes[None, whole:-1], codes[None, whole + 1 :]))
+        for x, y in batches:
+            logits = Reader(model).read(x)  # (B, T, V)
+            nats += functional.cross_entropy(
+                logits.flatten(0, 1), y.flatten(), reduction="sum"
+            ).item()
+    return nats / (len(codes) - 1)
+
+
+def choose(
+    logits: torch.Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    generator: torch.Generator | None = None,
+) -> int:
+    """Logits (V,) -> the code drawn from softmax(logits / temperature), among the k best ones.
+
+    Temperature 0 is greedy: the likeliest code. Logits (2, 1, 0) have the probabilities
+    (0.67, 0.24, 0.09) at temperature 1, (0.87, 0.12, 0.02) at 0.5, and (0.73, 0.27, 0) at top_k 2.
+    A top_k above V keeps all; among equals, exactly k are kept.
+    """
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(f"temperature {temperature} is below 0, or top_k {top_k} below 1")
+    if temperature == 0:
+        return int(logits.argmax())
+    best, codes = logits.topk(min(top_k or len(logits), len(logits)))
+    probabilities = torch.softmax((best - best[0]).double() / temperature, dim=0).cpu()
+    return int(codes[torch.multinomial(probabilities, 1, generator=generator)])
+
+
+def write(
+    model: nn.Module,
+    prompt: torch.Tensor,
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    seed: int = 0,
+) -> tuple[torch.Tensor, int]:
+    """Reads a prompt (T >= 1,), then writes `length` characters, each read back as the next input.
+
+    Returns the codes written (length,), and how often `learned` positions made it start anew.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    written = []
+    with evaluating(model) as device:
+        reader = Reader(model)
+        logits = reader.read(prompt[None].to(device))
+        for _ in range(length):
+            written.append(
+                choose(logits[0, -1], temperature=temperature, top_k=top_k, generator=generator)
+            )
+            if len(written) < length:
+                logits = reader.read(torch.tensor([[written[-1]]], device=device))
+    return torch.tensor(written, dtype=torch.int64), reader.restarts

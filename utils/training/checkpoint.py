@@ -1,0 +1,109 @@
+"""Checkpoints: state dicts and plain values in one file that alone rebuilds its model.
+
+Keys of a text model's checkpoint: format, project, torch (versions), kind ("lstm", ...), config,
+alphabet, epoch, step, row (the losses at that time), model (its weights); `last.pt` also holds
+"training": optimizer, random state, place in the data, carried state, history.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils import files
+from utils.errors import UserError
+from utils.files import shown, write_whole
+
+FORMAT = 1
+PROJECT = "1.0"
+
+
+class Content(dict[str, Any]):
+    """A checkpoint's entries. One that is missing is the file's fault, and said to be."""
+
+    def __init__(self, entries: Mapping[str, Any], path: Path) -> None:
+        super().__init__(entries)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise UserError(
+            f"{shown(self.path)} has no {name} in it: train again, or take another --epoch"
+        )
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Saves a checkpoint with the versions that made it."""
+    buffer = io.BytesIO()
+    versions = {"format": FORMAT, "project": PROJECT, "torch": str(torch.__version__)}
+    torch.save(versions | content, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def load(path: Path, kind: str | None = None) -> dict[str, Any]:
+    """A checkpoint of this kind, or of any, on the CPU. UserError where there is no sound one."""
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"no such checkpoint: {shown(path)}") from None
+    except Exception:  # torch, zipfile and pickle each raise their own for a broken file
+        raise UserError(
+            f"{shown(path)} is damaged, cut short or no checkpoint: "
+            "train again, or take another --epoch"
+        ) from None
+    if not isinstance(content, dict) or not content.keys() >= {"format", "kind", "model"}:
+        raise UserError(f"{shown(path)} is no checkpoint of this project: take another --ckpt_name")
+    if content["format"] != FORMAT:
+        raise UserError(
+            f"{shown(path)} has format {content['format']}, this version reads {FORMAT}: "
+            "train again"
+        )
+    if kind is not None and content["kind"] != kind:
+        raise UserError(
+            f"{shown(path)} is a checkpoint of {content['kind']}, not of {kind}: "
+            "take another --ckpt_name"
+        )
+    return Content(content, path)
+
+
+def epoch_file(folder: Path, epoch: str | int) -> Path:
+    """ "last", "best" or a number -> its file in a run's folder."""
+    is_number = isinstance(epoch, int) or epoch.isdecimal()
+    return folder / (f"epoch_{int(epoch):04}.pt" if is_number else f"{epoch}.pt")
+
+
+def find(run: str, epoch: str | None = None) -> Path:
+    """The file of a run: checkpoints/<run>/, then the shipped pretrained/<run>.pt.
+
+    epoch is "last", "best" (the default) or a number. UserError lists what is there instead.
+    """
+    folder, shipped = files.checkpoint_folder(run), files.ROOT / "pretrained" / f"{run}.pt"
+    if folder.is_dir() and any(folder.glob("*.pt")):
+        path = epoch_file(folder, epoch or "best")
+        if not path.is_file():
+            there = ", ".join(sorted(file.stem for file in folder.glob("*.pt")))
+            raise UserError(f"{shown(folder)} has no epoch {epoch or 'best'!r}; there is: {there}")
+        return path
+    if not shipped.is_file():
+        runs = {file.parent.name for file in (files.ROOT / "checkpoints").glob("*/*.pt")}
+        runs |= {file.stem for file in (files.ROOT / "pretrained").glob("*.pt")}
+        raise UserError(f"no run {run!r}; there is: {', '.join(sorted(runs)) or 'none yet'}")
+    if epoch not in (None, "best"):
+        raise UserError(f"{shown(shipped)} is a shipped file with one epoch: leave --epoch out")
+    return shipped
+
+
+def rebuild(model: torch.nn.Module, content: Mapping[str, Any], path: Path) -> None:
+    """Loads a checkpoint's weights into its model. UserError where they do not fit."""
+    try:
+        model.load_state_dict(content["model"])
+    except (RuntimeError, KeyError, AttributeError, TypeError):
+        raise UserError(
+            f"{shown(path)}: its weights do not fit its own config: "
+            "train again, or take another --epoch"
+        ) from None

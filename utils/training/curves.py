@@ -1,0 +1,59 @@
+"""The curves of a training: what its losses are nats of, and loss.png."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+INK = "#333333"
+COLORS = ("#2b6cb0", "#dd7a1f", "#2f855a", "#805ad5")
+
+
+class Measure(NamedTuple):
+    """What a model's losses are nats of, which columns of history.csv are drawn as curves, and,
+    where bits are reported beside nats, how many dimensions share them."""
+
+    nats: str  # "nats per character"
+    bits: str | None = None  # "bits per character"
+    dimensions: int = 1
+    curves: tuple[tuple[str, str], ...] = (("train_nats", "training"), ("val_nats", "validation"))
+
+    def in_bits(self, nats: float) -> float:
+        return nats / (self.dimensions * math.log(2))
+
+    def in_nats(self, bits: float) -> float:
+        return bits * self.dimensions * math.log(2)
+
+
+def loss_curves(
+    history: Sequence[dict[str, Any]], path: Path, title: str, measure: Measure, monitor: str
+) -> None:
+    """The measure's columns, one point an epoch, in nats (left axis) and bits (right axis)."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")  # no pyplot: no window, no state
+    axes = figure.add_subplot()
+    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(epochs) < 30 else None
+    for (column, label), color in zip(measure.curves, COLORS, strict=False):
+        axes.plot(epochs, [row[column] for row in history], color=color, label=label, marker=marker)
+    best = min(history, key=lambda row: row[monitor])
+    what = "" if monitor in dict(measure.curves) else f" {monitor}"  # not one of the curves
+    axes.axvline(best["epoch"], color=INK, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        f" best{what}: {best[monitor]:.4g} at epoch {best['epoch']}",
+        (best["epoch"], 0.97),
+        xycoords=("data", "axes fraction"),
+        color=INK,
+        fontsize=9,
+        va="top",
+        ha="left" if best["epoch"] <= sum(epochs[:: max(1, len(epochs) - 1)]) / 2 else "right",
+    )
+    axes.set(title=title, xlabel="epoch", ylabel=measure.nats)
+    axes.grid(alpha=0.25)
+    if measure.bits:
+        right = axes.secondary_yaxis("right", functions=(measure.in_bits, measure.in_nats))
+        right.set_ylabel(measure.bits)
+    axes.legend(frameon=False)  # where it hides least
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
