@@ -91,8 +91,8 @@ def make_table(study: Study, epochs: int, quick: bool) -> str:
     values, rates = study.values, study.rates
     if quick:
         base, epochs, values, rates = base.shorten(batch_size=2), 1, values[:1], rates[:1]
-    head = " | ".join(f"rate {rate}" for rate in study.rates)
-    ruler = "|---|---|" + "---|" * len(study.rates)
+    head = " | ".join(f"rate {rate}" for rate in rates)
+    ruler = "|---|---|" + "---|" * len(rates)
     lines = [f"| {study.kind}: {study.key} | parameters | {head} |", ruler]
     for value in values:
         cells = []
