@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.palindrome.data import draw, free_digits, validation_set
+from models.palindrome.data import free_digits, sample_palindromes, validation_set
 from models.palindrome.modules import Model, ModelConfig
 from utils import config as configuration
 from utils.command_line import parse
@@ -119,7 +119,9 @@ class PalindromeTask:
         training = self.config.training
         for index in range(first, len(self)):  # each from its own seed: it needs no earlier one
             rng = np.random.default_rng([training.seed, epoch, index])
-            drawn = draw(training.batch_size, self.config.model.T, rng, validation=False)
+            drawn = sample_palindromes(
+                training.batch_size, self.config.model.T, rng, validation=False
+            )
             yield torch.from_numpy(drawn)  # (B, T + 1)
 
     def step(self, batch: torch.Tensor, number: int) -> dict[str, float]:

@@ -83,7 +83,8 @@ def draw(player: nn.Module, count: int, seed: int, part: int = 1000) -> torch.Te
 def drawn(player: nn.Module, z: torch.Tensor, part: int = 1000) -> torch.Tensor:
     """Latents (N, Z) -> pictures (N, 1, 28, 28) in [0, 1], on the CPU."""
     with evaluating(player) as device:
-        return torch.cat([player.draw(codes.to(device)).cpu() for codes in z.split(part)])
+        render = player.generate if hasattr(player, "generate") else player.decode
+        return torch.cat([render(codes.to(device)).cpu() for codes in z.split(part)])
 
 
 class DigitTask(ABC):

@@ -74,7 +74,7 @@ def text_of(config: Any, content: dict[str, Any]) -> Text | None:
     UserError where data of that name is there, but of another alphabet.
     """
     try:
-        text = load_text(config.data.name)
+        text = load_text(config.data)
     except UserError:
         return None
     if text.alphabet != content["alphabet"]:

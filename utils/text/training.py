@@ -198,7 +198,7 @@ def train(
     """The whole of a train.py after its command line is read: data, model, fit, final numbers."""
     with opened(kind, config, args, overrides) as (run, config, resume):
         with distributed.in_turns():
-            text = load_text(config.data.name)
+            text = load_text(config.data)
         if run.dry:
             config, text = tiny(config, text)
         torch.manual_seed(config.training.seed)
