@@ -18,8 +18,7 @@ from vae.analysis.rotation import (
     direction_by_mirroring,
     direction_by_regression,
 )
-from vae.data import counted
-from vae.faces.head import NAMES, sample_factors
+from vae.faces.factors import NAMES, mark_valid, sample_factors
 from vae.latents import decode, encode, generate, reconstruct
 from vae.losses import (
     bits_per_dim,
@@ -309,7 +308,7 @@ def test_beta_and_capacity_follow_their_schedules(vae, monkeypatch):
 
 def test_hair_colour_counts_on_heads_with_hair_only():
     factors = sample_factors(300, seed=0).numpy()
-    valid = counted(factors)
+    valid = mark_valid(factors)
     bald = factors[:, NAMES.index("hair_style")] == 0
     assert 50 < bald.sum() < 150
     assert (valid[:, NAMES.index("hair_colour")] == ~bald).all()

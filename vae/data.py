@@ -3,30 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from tqdm import tqdm
-
 from utils.images import mnist
 from utils.images.data import Images, coarse, split
 from utils.images.files import load_images
 from utils.training import distributed
-from vae.faces.head import FACTORS, NAMES, column, render, sample_factors
+from vae.faces.head import render_faces
 from vae.networks import SIDES
 
 TRAINING_SEED, VALIDATION_SEED = 1, 2  # of the rendered faces: a fixed data set, whatever --seed
 VALIDATION_SHARE = 0.1  # of other pictures
-
-
-def rendered(count: int, seed: int, part: int = 1000) -> Images:
-    """`count` faces with their factors as labels (count, F), with a bar while they are drawn."""
-    factors = sample_factors(count, seed)
-    pixels = np.empty((count, 3, 64, 64), dtype=np.uint8)
-    with tqdm(total=count, unit="face", unit_scale=True, disable=None, leave=False) as bar:
-        for start in range(0, count, part):
-            pixels[start : start + part] = render(factors[start : start + part]).numpy()
-            bar.update(min(part, count - start))
-    return Images(pixels, "rendered faces", factors.numpy())
 
 
 DATASETS = ("faces", *mnist.DATASETS)
@@ -44,7 +29,7 @@ def training_images(data: Any, shape: tuple[int, int, int]) -> Images:
     UserError where --data, or MNIST, is not there or unreadable.
     """
     if data.data is None and data.dataset == "faces":
-        images = rendered(data.images, TRAINING_SEED)
+        images = render_faces(data.images, TRAINING_SEED)
     else:
         images = _parts(data, shape)[0]
     return coarse(images, data.bits)
@@ -53,7 +38,7 @@ def training_images(data: Any, shape: tuple[int, int, int]) -> Images:
 def validation_images(data: Any, shape: tuple[int, int, int]) -> Images:
     """The pictures that are kept apart: others than the training pictures, always the same ones."""
     if data.data is None and data.dataset == "faces":
-        images = rendered(data.held_out, VALIDATION_SEED)
+        images = render_faces(data.held_out, VALIDATION_SEED)
     else:
         images = _parts(data, shape)[1]
     return coarse(images, data.bits)
@@ -74,24 +59,3 @@ def _parts(data: Any, shape: tuple[int, int, int]) -> tuple[Images, Images]:
             return split(load_images(Path(data.data), side, channels), VALIDATION_SHARE, seed=0)
         training, validation = split(mnist.digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
     return training.take(slice(data.images)), validation.take(slice(data.held_out))
-
-
-def has_factors(images: Images) -> bool:
-    """Whether the true factors of the pictures are known."""
-    return images.labels is not None and images.labels.ndim == 2
-
-
-CATEGORIES = tuple(len(factor.values) for factor in FACTORS)  # 0 for a continuous one
-
-
-def counted(factors: np.ndarray) -> np.ndarray:
-    """Factors (N, F) -> (N, F) bool: hair colour counts only on heads with hair."""
-    valid = np.ones(factors.shape, dtype=bool)
-    bald = FACTORS[NAMES.index("hair_style")].values.index("bald")
-    valid[:, NAMES.index("hair_colour")] = factors[:, NAMES.index("hair_style")] != bald
-    return valid
-
-
-def yaw_of(images: Images) -> torch.Tensor:
-    """The yaw (N,) in degrees of rendered faces."""
-    return column(torch.from_numpy(images.labels), "yaw")

@@ -8,8 +8,7 @@ import torch
 
 from utils.images.data import Images
 from vae.analysis.disentanglement import dci, entropies, information_ratios, mig, names
-from vae.data import CATEGORIES, counted, has_factors
-from vae.faces.head import NAMES
+from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
 from vae.latents import decode, encode, latent_kl
 from vae.networks import VAE
 from vae.training import ACTIVE_NATS
@@ -53,7 +52,7 @@ def analyse(model: VAE, images: Images) -> Analysis:
     if not has_factors(images):
         nothing = np.zeros((len(kl), 0))
         return Analysis(kl, nothing, nothing, [None] * len(kl), scores)
-    known = (images.labels, CATEGORIES, counted(images.labels))
+    known = (images.labels, CATEGORIES, mark_valid(images.labels))
     ratios = information_ratios(mu.numpy(), *known)
     gap, _ = mig(ratios, [NAMES.index(name) for name in MIG_FACTORS])
     measured = dci(mu.numpy(), *known)

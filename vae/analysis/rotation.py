@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from utils.images.data import Images
-from vae.data import has_factors, yaw_of
+from vae.faces.factors import has_factors, yaw_of
 from vae.latents import encode
 from vae.networks import VAE
 
