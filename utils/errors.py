@@ -13,6 +13,10 @@ class UserError(Exception):
     """A mistake the user can mend. Its text says what is wrong and what would be right."""
 
 
+class SettingError(UserError, ValueError):
+    """Settings that do not fit together: a ValueError for an engineer, one line for the command."""
+
+
 class Interrupted(Exception):
     """Training was stopped by a signal, after its step was finished and saved."""
 

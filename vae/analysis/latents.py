@@ -9,8 +9,8 @@ import torch
 from utils.images.data import Images
 from vae.analysis.disentanglement import dci, entropies, information_ratios, mig, names
 from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
-from vae.latents import decode, encode, latent_kl
-from vae.networks import VAE
+from vae.ladder import AnyVAE
+from vae.latents import decode, encode, measure_kl
 from vae.training import ACTIVE_NATS
 
 # The factors that MIG is the mean over: those that change many pixels.
@@ -44,10 +44,10 @@ class Analysis(NamedTuple):
         ]
 
 
-def analyse(model: VAE, images: Images) -> Analysis:
+def analyse(model: AnyVAE, images: Images) -> Analysis:
     """Measures every latent on the pictures; against their factors where they are known."""
     mu, _ = encode(model, images)
-    kl = latent_kl(model, images).numpy()
+    kl = measure_kl(model, images).numpy()
     scores = {"active_units": int((kl > ACTIVE_NATS).sum()), "kl_nats": float(kl.sum())}
     if not has_factors(images):
         nothing = np.zeros((len(kl), 0))
@@ -67,7 +67,7 @@ def analyse(model: VAE, images: Images) -> Analysis:
 
 
 def sweep(
-    model: VAE, z: torch.Tensor, latents: Sequence[int], values: torch.Tensor
+    model: AnyVAE, z: torch.Tensor, latents: Sequence[int], values: torch.Tensor
 ) -> torch.Tensor:
     """One code (Z,), N latents in turn set to each value (S,) -> pictures (N, S, C, H, W)."""
     N, S = len(latents), len(values)
