@@ -126,12 +126,9 @@ def test_digit_networks_have_the_shape_written_beside_each_layer(channels):
 
 
 def test_convolutions_are_those_of_the_report_and_the_deeper_network_is_small_enough():
+    digits = VAE((1, 28, 28), ModelConfig(name="m", network="digits", z_dim=20), 16)
     convolutions = [
-        layer.out_channels
-        for layer in VAE(
-            (1, 28, 28), ModelConfig(name="m", network="digits", z_dim=20), 16
-        ).encoder.layers
-        if isinstance(layer, torch.nn.Conv2d)
+        layer.out_channels for layer in digits.encoder.layers if isinstance(layer, torch.nn.Conv2d)
     ]
     assert convolutions == [32, 32, 64, 64, 64]
     deeper = LadderVAE((1, 28, 28), ModelConfig(name="m", network="ladder", z_dim=40), 16)
