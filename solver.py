@@ -24,7 +24,7 @@ from utils.images.figures import animation, picture_rows
 from utils.training import distributed
 from utils.training.loop import fit
 from utils.training.run import load_model, opened
-from vae.analysis.latents import Analysis, analyse, label_of, sweep
+from vae.analysis.latents import Analysis, analyse, label_row, sweep
 from vae.analysis.rotation import learn_rotation
 from vae.data import choose_shape, load_training, load_validation
 from vae.ladder import AnyVAE
@@ -140,13 +140,13 @@ class Solver:
         rows = analysis.rows()
         most = rows[:SHOWN]
         for row in most:
-            print(" ".join(label_of(row).split("\n")))
+            print(" ".join(label_row(row).split("\n")))
         if len(rows) > len(most):
             print(f"and {len(rows) - len(most)} with less KL, in latent_analysis.csv only")
         print(", ".join(f"{name} {score:.4g}" for name, score in analysis.scores.items()))
         z = encode(self.model, face).mu[0]
         pictures = sweep(self.model, z, [row["latent"] for row in most], SWEEP)  # (N, S, C, H, W)
-        labels = [label_of(row) for row in most]
+        labels = [label_row(row) for row in most]
         columns = [f"{value:g}" for value in SWEEP.tolist()]
         whole = {"scores": analysis.scores, "latents": rows}
         self.report(
