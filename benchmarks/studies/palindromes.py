@@ -22,7 +22,7 @@ from models.palindrome.modules import Model
 from models.palindrome.train import Config, LastDigit
 from utils import files
 from utils.command_line import Parser, number
-from utils.config import override, read_config
+from utils.config import override, read_config, shorten
 from utils.errors import command
 
 LENGTHS = (5, 10, 20, 40)
@@ -34,8 +34,8 @@ def measure(config: Config) -> dict[str, float]:
     torch.manual_seed(config.training.seed)
     task, began = LastDigit(Model(config.model), config), time.perf_counter()
     for epoch in range(1, config.training.epochs + 1):
-        first = (epoch - 1) * len(task.loader) + 1
-        batches = enumerate(task.batches(epoch, 0), first)
+        first = (epoch - 1) * task.loader.steps + 1
+        batches = enumerate(task.loader.epoch(epoch), first)
         rows = [task.step(batch, number) for number, batch in batches]
         right = task.validate()["val_accuracy"]
         if right == 1:
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
                 ("training", "epochs"): args.epochs,
             }
             config = override(base, changes)
-            found = measure(config.shorten(batch_size=8) if args.quick else config)
+            found = measure(shorten(config) if args.quick else config)
             print(
                 f"| {T} | {dropout:g} | {found['epoch']} | {found['seconds']:.0f} "
                 f"| {100 * found['training']:.2f} % | {100 * found['validation']:.2f} % |",

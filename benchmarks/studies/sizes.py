@@ -24,7 +24,7 @@ import torch
 
 from utils import files
 from utils.command_line import Parser, number
-from utils.config import override, read_config
+from utils.config import override, read_config, shorten
 from utils.errors import command
 from utils.files import write_whole
 from utils.text.data import Text, load_text
@@ -90,7 +90,7 @@ def make_table(study: Study, epochs: int, quick: bool) -> str:
     base = override(base, {("protocol", "epochs"): []})  # no passages are written on the way
     values, rates = study.values, study.rates
     if quick:
-        base, epochs, values, rates = base.shorten(batch_size=2), 1, values[:1], rates[:1]
+        base, epochs, values, rates = shorten(base), 1, values[:1], rates[:1]
     head = " | ".join(f"rate {rate}" for rate in rates)
     ruler = "|---|---|" + "---|" * len(rates)
     lines = [f"| {study.kind}: {study.key} | parameters | {head} |", ruler]

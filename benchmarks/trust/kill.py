@@ -37,7 +37,7 @@ from utils import files
 from utils.command_line import Parser, number
 from utils.errors import UserError, command
 from utils.training import checkpoint
-from utils.training.loop import TIMINGS
+from utils.training.progress import TIMINGS
 
 STEP, SAVE, TIME = "in a step", "in a save", "at any time"
 KILLS = {STEP: 20, SAVE: 20, TIME: 10}
