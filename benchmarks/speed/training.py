@@ -26,7 +26,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.speed.turns import Row, in_turns, machine, options, row, table
+from benchmarks.speed.turns import (
+    Row,
+    describe_machine,
+    make_parser,
+    make_row,
+    render_table,
+    time_in_turns,
+)
 from utils import files
 from utils.config import C, override, read_config, shorten
 from utils.errors import command
@@ -39,8 +46,7 @@ from utils.training.task import Batch, Task
 from vae.faces.head import render_faces
 from vae.losses import kl_per_dim, reconstruction
 from vae.networks import VAE
-from vae.training import Config as VAEConfig
-from vae.training import VAETask, build_model
+from vae.training import VAEConfig, VAETask, build_model
 
 TEXT_MODELS = ("lstm", "tcn", "transformer")
 DEFAULT_TEXT = files.ROOT / "data" / "text.txt"
@@ -63,7 +69,9 @@ def time_text(quick: bool, turns: int) -> Row:
     text = read_text(file, raw=True)[: 1000 if quick else None]
     sides = {"ours": partial(encode_text, [text]), "theirs": partial(encode_by_loop, text)}
     bound = None if quick else 0.05
-    return row(f"text: {len(text):,} characters", in_turns(sides, turns=turns), bound=bound)
+    return make_row(
+        f"text: {len(text):,} characters", time_in_turns(sides, turns=turns), bound=bound
+    )
 
 
 def compute_vae_loss(vae: VAE, x: torch.Tensor) -> torch.Tensor:
@@ -86,7 +94,9 @@ def time_format(config: VAEConfig, quick: bool, turns: int) -> Row:
         vae = build_model((3, 64, 64), config).to(memory_format=kept)
         sides[name] = partial(step_vae, vae, x.to(memory_format=kept))
     bound = None if quick else 0.85
-    return row(f"format: VAE, {len(x)} pictures", in_turns(sides, turns=turns), bound=bound)
+    return make_row(
+        f"format: VAE, {len(x)} pictures", time_in_turns(sides, turns=turns), bound=bound
+    )
 
 
 def train_bare(
@@ -133,7 +143,7 @@ def time_loop(
             measured["theirs"].append(seconds)
             shares.append(1 - steps / whole)
     what = f"loop: {task.config.kind}, {len(batches)} steps"
-    return row(what, measured, bound=None if quick else 1.05), statistics.median(shares)
+    return make_row(what, measured, bound=None if quick else 1.05), statistics.median(shares)
 
 
 def settle(config: C) -> C:
@@ -180,9 +190,9 @@ def make_vae_task(config: VAEConfig, quick: bool) -> VAETask:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    args = options(__doc__, turns=10).parse_args(argv)
+    args = make_parser(__doc__, turns=10).parse_args(argv)
     quick, turns = args.quick, 1 if args.quick else args.turns
-    print(machine() + "\n")
+    print(describe_machine() + "\n")
     config = read_config(files.ROOT / "vae" / "faces.json", VAEConfig)
     rows, shares = [time_text(quick, turns), time_format(config, quick, turns)], {}
     for kind in TEXT_MODELS:
@@ -198,7 +208,7 @@ def main(argv: list[str] | None = None) -> None:
         quick=quick,
         turns=turns,
     )
-    print(table([*rows, line]))
+    print(render_table([*rows, line]))
     text = ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
     print(f"\nof an epoch, evaluating and saving it as a milestone: {text}")
 
