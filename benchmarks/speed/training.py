@@ -37,7 +37,7 @@ from benchmarks.speed.turns import (
 from utils import files
 from utils.config import C, override, read_config, shorten
 from utils.errors import command
-from utils.text.data import Text
+from utils.text.data import cut_text
 from utils.text.preparation import encode_text, read_blocks, read_text
 from utils.text.training import NextCharacter
 from utils.training.loop import fit
@@ -169,7 +169,7 @@ def make_text_task(kind: str, quick: bool) -> NextCharacter:
     if quick:
         config, codes = shorten(config), codes[:2000]
     torch.manual_seed(0)
-    text = Text([str(character) for character in alphabet], codes)
+    text = cut_text([str(character) for character in alphabet], codes)
     return NextCharacter(module.Model(len(alphabet), config.model), text, settle(config))
 
 
