@@ -26,10 +26,7 @@ class TextModel(Protocol):
     """
 
     vocabulary: int
-
-    @property
-    def position_limit(self) -> int | None:
-        """How many characters a text may have, counted from its start; None: any number."""
+    position_limit: int | None  # characters a text may have, counted from its start; None: any
 
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]: ...
 
@@ -48,12 +45,6 @@ class Text:
     alphabet: list[str]
     training: np.ndarray  # (N,)
     validation: np.ndarray  # (M,), never trained on
-
-
-def cut_text(alphabet: list[str], codes: np.ndarray) -> Text:
-    """Keeps the last tenth of a text's codes apart, for validation."""
-    cut = int(len(codes) * (1 - VALIDATION_SHARE))
-    return Text(alphabet, codes[:cut], codes[cut:])
 
 
 def encode(text: str, alphabet: list[str]) -> torch.Tensor:
@@ -102,7 +93,10 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
         raise UserError(f"{shown(folder)} cannot be read ({problem}): prepare it again") from None
     if not sound:
         raise UserError(f"{shown(folder)} does not fit its alphabet: prepare it again")
-    return cut_text(alphabet, codes[:FEW] if few else codes)
+    if few:
+        codes = codes[:FEW]
+    cut = int(len(codes) * (1 - VALIDATION_SHARE))
+    return Text(alphabet, codes[:cut], codes[cut:])
 
 
 @dataclass
