@@ -11,7 +11,7 @@ from utils.config import build, defaults_of, read_json
 from utils.images.data import Images
 from utils.text.training import TextTask, config_type
 from utils.training.optimizers import Muon, follow, orthogonal
-from vae.training import CONFIG, VAETask, built
+from vae.training import CONFIG, VAETask, build_model
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (4, 9), (30, 5), (1, 7)])
@@ -104,7 +104,7 @@ def test_muon_gets_the_matrices_within_and_adamw_the_rest(words):
 
 def test_of_an_autoencoder_muon_gets_the_matrices_that_face_no_pixels():
     settings = defaults_of(REPOSITORY / "vae" / "mnist.json", CONFIG)
-    model = built((1, 28, 28), settings)
+    model = build_model((1, 28, 28), settings)
     pixels = np.random.default_rng(0).integers(16, size=(64, 1, 28, 28)) * 17
     images = Images(pixels.astype(np.uint8), "noise")
     task = VAETask(model, images, images, settings)

@@ -36,10 +36,10 @@ from utils.text.preparation import encode_text, read_text
 from utils.text.training import TextTask, config_type, tiny
 from utils.training.loop import fit
 from utils.training.run import Run
-from vae.data import rendered
+from vae.faces.head import render_faces
 from vae.losses import kl_per_dim, reconstruction
-from vae.networks import VAE, draw
-from vae.training import CONFIG, VAETask, built
+from vae.networks import VAE
+from vae.training import CONFIG, VAETask, build_model
 
 TEXT_MODELS = ("lstm", "tcn", "transformer")
 
@@ -64,9 +64,9 @@ def text_row(quick: bool, turns: int) -> Row:
 
 
 def vae_loss(vae: VAE, x: torch.Tensor) -> torch.Tensor:
-    """beta 1, by hand: encoder, draw, decoder."""
-    mu, logvar = vae.encoder(x)
-    nats = reconstruction(vae.logits(draw(mu, logvar)), x, "bernoulli").mean()
+    """The loss at beta 1, by hand."""
+    logits, _, mu, logvar = vae(x)
+    nats = reconstruction(logits, x, "bernoulli").mean()
     return nats + kl_per_dim(mu, logvar).sum(dim=1).mean()
 
 
@@ -79,7 +79,7 @@ def vae_step(vae: VAE, x: torch.Tensor) -> None:
 def format_row(config: Any, quick: bool, turns: int) -> Row:
     x, sides = torch.rand(4 if quick else 64, 3, 64, 64), {}
     for name, kept in (("ours", torch.channels_last), ("theirs", torch.contiguous_format)):
-        vae = built((3, 64, 64), config).to(memory_format=kept)
+        vae = build_model((3, 64, 64), config).to(memory_format=kept)
         sides[name] = partial(vae_step, vae, x.to(memory_format=kept))
     bound = None if quick else 0.85
     return row(f"format: VAE, {len(x)} pictures", in_turns(sides, turns=turns), bound=bound)
@@ -167,8 +167,8 @@ def main(argv: list[str] | None = None) -> None:
         config = dataclasses.replace(
             config, training=dataclasses.replace(config.training, batch_size=4)
         )
-    faces = rendered(8 if args.quick else 1280, seed=1)
-    task = VAETask(built(faces.shape, config), faces, faces.take(slice(4)), config)
+    faces = render_faces(8 if args.quick else 1280, seed=1)
+    task = VAETask(build_model(faces.shape, config), faces, faces.take(slice(4)), config)
     line, shares["vae"] = loop_row(
         "vae",
         task,

@@ -29,9 +29,10 @@ from utils.images.data import Batches, Images, unit_range
 from utils.images.figures import picture_rows
 from vae.analysis.latents import analyse
 from vae.analysis.rotation import learn_rotation
-from vae.data import TRAINING_SEED, VALIDATION_SEED, rendered
-from vae.faces.head import NAMES
-from vae.latents import decode, encode, reconstruction_error
+from vae.data import TRAINING_SEED, VALIDATION_SEED
+from vae.faces.factors import NAMES
+from vae.faces.head import render_faces
+from vae.latents import decode, encode, measure_reconstruction
 from vae.training import VAETask
 
 MODELS = ("vae_beta_0", "vae_beta_4", "vae_beta_20")
@@ -110,7 +111,7 @@ def rotation_errors(solver: Solver, reader: Reader, known: Images, faces: Images
     hat, glasses and skin tone (to 0.1) read as on the plain reconstruction.
     """
     z = encode(solver.model, faces)[0]
-    turned = learn_rotation(solver.model, known).turned(z, ANGLES)  # (N, A, Z)
+    turned = learn_rotation(solver.model, known).turn(z, ANGLES)  # (N, A, Z)
     seen = reader.read(decode(solver.model, turned.flatten(0, 1)))
     plain = reader.read(decode(solver.model, z))
     error = (seen["yaw"].view(len(z), -1) - ANGLES).abs()  # (N, A)
@@ -148,13 +149,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     count = 200 if args.quick else 5000
     began = time.perf_counter()
-    held_out = rendered(count, VALIDATION_SEED)
+    held_out = render_faces(count, VALIDATION_SEED)
     speed = count / (time.perf_counter() - began)
     print(f"{speed:,.0f} faces rendered a second on {torch.get_num_threads()} threads")
     sheet = unit_range(held_out.pixels[:60]).unflatten(0, (6, 10))
     print("wrote", shown(picture_rows(sheet, files.ROOT / "results" / "faces" / "faces.png")), "\n")
     solvers = [Solver.load(name, device="cpu") for name in args.ckpt_name]
-    known = rendered(count, TRAINING_SEED)
+    known = render_faces(count, TRAINING_SEED)
 
     print("| model | MIG | DCI: D | C | I | latents named | active | squared error | KL |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -162,7 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     for solver in solvers:
         name = solver.config.model.name
         analysis = analyse(solver.model, held_out)
-        _, squared = reconstruction_error(solver.model, held_out, "gaussian")
+        _, squared = measure_reconstruction(solver.model, held_out, "gaussian")
         scores, named = analysis.scores, [name for name in analysis.names if name]
         print(
             f"| {name} | {scores['mig']:.3f} | {scores['dci_disentanglement']:.3f} "
@@ -173,7 +174,7 @@ def main(argv: list[str] | None = None) -> None:
         carried.append(f"{name}: {', '.join(named) or 'none'}")
     print("\n".join(["", "named after", *carried, ""]))
 
-    reader = train_reader(rendered(192 if args.quick else 20_000, READER_SEED), epochs=8)
+    reader = train_reader(render_faces(192 if args.quick else 20_000, READER_SEED), epochs=8)
     print(check_reader(reader, held_out))
     print(f"\n{min(500, count)} held-out faces turned to -40, -30, ... 40 degrees\n")
     print("| model | error below 0 | at all angles | above 0 | same hat | glasses | skin |")

@@ -22,10 +22,11 @@ from utils import files
 from utils.command_line import Parser, number
 from utils.errors import UserError, command
 from utils.files import write_whole
-from vae.data import unseen_images
-from vae.latents import bounds, latent_kl
+from vae.data import load_unseen
+from vae.latents import measure_kl
+from vae.likelihood import estimate_bounds
 from vae.losses import bits_per_dim
-from vae.training import ACTIVE_NATS, built
+from vae.training import ACTIVE_NATS, build_model
 
 MODELS = ("mnist_ladder", "mnist_4bit", "mnist_2d")
 
@@ -46,22 +47,22 @@ def main(argv: list[str] | None = None) -> None:
     for name in args.runs:
         solver = Solver.load(name)
         model, data = solver.model, solver.config.data
-        if model.levels is None or unseen_images(data) is None:
+        if model.levels is None or load_unseen(data) is None:
             raise UserError(
                 f"{name} has no exact likelihood, or no test pictures: take a model of mnist or "
                 "digits with --likelihood categorical"
             )
         if args.quick:
             data = dataclasses.replace(data, dataset="digits")
-        images = unseen_images(data)
+        images = load_unseen(data)
         torch.manual_seed(0)
-        naive = built(model.shape, solver.config)
+        naive = build_model(model.shape, solver.config)
         values = (
-            *bounds(naive, images, "categorical", 1),
-            *bounds(model, images, "categorical", draws),
+            *estimate_bounds(naive, images, "categorical", 1),
+            *estimate_bounds(model, images, "categorical", draws),
         )
         untrained, _, elbo, weighted = (bits_per_dim(nats, model.shape) for nats in values)
-        kl = latent_kl(model, images)
+        kl = measure_kl(model, images)
         lines.append(
             f"| `{name}` | {sum(p.numel() for p in model.parameters()):,} | {model.z_dim}: "
             f"{(kl > ACTIVE_NATS).sum()} | {kl.sum():.1f} | {untrained:.3f} | {elbo:.4f} "
