@@ -73,18 +73,20 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
     run: rank 0 looks at its files. UserError as in `start_run` and `resume_run`.
     """
     temporary = tempfile.TemporaryDirectory(prefix="dry-run-") if call.dry_run else nullcontext()
-    with distributed.join_ranks(), temporary as folder:
+    together = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    with distributed.join_ranks() if together else nullcontext(), temporary as folder:
         if call.resume:
             run = resume_run(call)
         elif call.dry_run:
             run = Run(call.config, Path(folder, "checkpoints"), Path(folder, "results"), dry=True)
         else:
             run = distributed.ask_first(lambda: start_run(call))
-        training = run.config.training
-        rows = distributed.own_rows(training.batch_size)
-        rank, ranks = distributed.rank(), distributed.size()
-        torch.manual_seed(training.seed)
-        yield dataclasses.replace(run, rows=rows, ranks=ranks, writes=rank == 0)
+        if together:
+            rows = distributed.own_rows(run.config.training.batch_size)
+            ranks, writes = distributed.size(), distributed.rank() == 0
+            run = dataclasses.replace(run, ranks=ranks, writes=writes, rows=rows)
+        torch.manual_seed(run.config.training.seed)
+        yield run
         if run.dry:
             print("dry run: one tiny pass of everything went well; nothing was kept")
 
