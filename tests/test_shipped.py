@@ -172,11 +172,14 @@ def turned(solvers, faces):
 
 
 def test_faces_turn_to_the_angle_asked_for(turned):
+    # 4.3 with a standard deviation of 0.1 over five seeds, three instruction sets, 1 and 2 threads
     assert max(turned["degrees"]) <= 8
 
 
 def test_turning_keeps_what_else_is_seen(turned):
-    assert min(turned["kept"].values()) >= 0.9
+    # Glasses 0.903 with a standard deviation of 0.006, skin tone 0.903 with 0.008 (0.011 at most in
+    # one setting) over five seeds, three instruction sets, one and two threads; hats always 1.
+    assert min(turned["kept"].values()) >= 0.87
     assert turned["kept"].keys() == {"hat", "glasses", "skin_tone"}
 
 
