@@ -47,6 +47,12 @@ class Text:
     validation: np.ndarray  # (M,), never trained on
 
 
+def cut_text(alphabet: list[str], codes: np.ndarray) -> Text:
+    """Keeps the last tenth of a text's codes apart, for validation."""
+    cut = int(len(codes) * (1 - VALIDATION_SHARE))
+    return Text(alphabet, codes[:cut], codes[cut:])
+
+
 def encode(text: str, alphabet: list[str]) -> torch.Tensor:
     """Turns a text into codes (T,). UserError lists the characters that the alphabet lacks."""
     code_of = {char: code for code, char in enumerate(alphabet)}
@@ -93,10 +99,7 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
         raise UserError(f"{shown(folder)} cannot be read ({problem}): prepare it again") from None
     if not sound:
         raise UserError(f"{shown(folder)} does not fit its alphabet: prepare it again")
-    if few:
-        codes = codes[:FEW]
-    cut = int(len(codes) * (1 - VALIDATION_SHARE))
-    return Text(alphabet, codes[:cut], codes[cut:])
+    return cut_text(alphabet, codes[:FEW] if few else codes)
 
 
 @dataclass
