@@ -1,27 +1,30 @@
 """Attention by blocks against the readable form: numbers, gradients, memory, windows, streams."""
 
 import random
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
 import torch
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
-from models.transformer import attention as by_blocks
-from models.transformer.attention import Blockwise
-from models.transformer.modules import CausalAttention, Model, ModelConfig
+from models.transformer import modules
+from models.transformer.attention import USUAL, Sizes, attend_fast
+from models.transformer.modules import CausalAttention, Model, ModelConfig, attend
 from tests.conftest import small_models
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 
 
-@pytest.fixture
-def small_blocks(monkeypatch):
-    """Blocks so small that short texts need many of them, and heads come one or a few at a time."""
-    monkeypatch.setattr(by_blocks, "QUERIES", 3)
-    monkeypatch.setattr(by_blocks, "KEYS", 5)
-    monkeypatch.setattr(by_blocks, "SCORES", {"cpu": 40})
+# Blocks so small that short texts need many of them, and heads come one or a few at a time.
+SMALL = Sizes(queries=3, keys=5, scores_on_cpu=40)
+
+
+def model_of(seed=0, **settings):
+    """A small Transformer in float64 with these settings."""
+    torch.manual_seed(seed)
+    config = {"name": "m", "width": 16, "heads": 2, "layers": 2, "context": 40, "dropout": 0.0}
+    return Model(11, ModelConfig(**config | {"positions": "rotary"} | settings)).double()
 
 
 def assert_close(ours, theirs, what, largest=None):
@@ -31,18 +34,14 @@ def assert_close(ours, theirs, what, largest=None):
     assert error <= TOLERANCE[theirs.dtype], f"{what} is off by {error:.1e} of its largest value"
 
 
-def readable(q, k, v, context):
-    return CausalAttention.full(SimpleNamespace(context=context), q, k, v)
-
-
-def compare(B, N, T, S, D, context, dtype):
+def compare(B, N, T, S, D, context, dtype, sizes=USUAL):
     """Outputs and gradients of both forms, for q, k and v that lie in memory as a layer's."""
     inputs = [torch.randn(B, rows, 3 * N * D, dtype=dtype, requires_grad=True) for rows in (T, S)]
     d_out = torch.randn(B, N, T, D, dtype=dtype)
     results = []
-    for attend in (Blockwise.apply, readable):
+    for attention in (partial(attend_fast, sizes=sizes), attend):
         of_queries, of_keys = (x.view(B, -1, 3, N, D).permute(2, 0, 3, 1, 4) for x in inputs)
-        out = attend(of_queries[0], of_keys[1], of_keys[2], context)
+        out = attention(of_queries[0], of_keys[1], of_keys[2], context)
         results.append((out, *torch.autograd.grad(out, inputs, d_out)))
     where = f"{B=} {N=} {T=} {S=} {D=} {context=}"
     (ours, *our_grads), (theirs, *their_grads) = results
@@ -53,7 +52,7 @@ def compare(B, N, T, S, D, context, dtype):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_blocks_equal_the_readable_form(dtype, small_blocks):
+def test_blocks_equal_the_readable_form(dtype):
     """Contexts below and above T, cached keys (S > T), odd sizes, a single query."""
     torch.manual_seed(0)
     rng = random.Random(0)
@@ -61,7 +60,8 @@ def test_blocks_equal_the_readable_form(dtype, small_blocks):
         T = rng.randint(1, 17)
         context = rng.choice((1, 2, 3, 4, 7, 12, 40))
         S = T + rng.randint(0, min(context - 1, 11))
-        compare(rng.randint(1, 3), rng.randint(1, 4), T, S, rng.randint(1, 5), context, dtype)
+        B, N, D = rng.randint(1, 3), rng.randint(1, 4), rng.randint(1, 5)
+        compare(B, N, T, S, D, context, dtype, SMALL)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -74,27 +74,27 @@ def test_blocks_of_their_usual_size_equal_the_readable_form(T, S, context, dtype
 
 
 @pytest.mark.parametrize(("T", "S", "context"), [(7, 7, 9), (7, 7, 3), (4, 9, 6), (1, 5, 5)])
-def test_hand_derived_gradient_passes_gradcheck(T, S, context, small_blocks):
+def test_hand_derived_gradient_passes_gradcheck(T, S, context):
     torch.manual_seed(0)
     shapes = ((2, 2, T, 3), (2, 2, S, 3), (2, 2, S, 3))
     inputs = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-    assert torch.autograd.gradcheck(lambda q, k, v: Blockwise.apply(q, k, v, context), inputs)
+    assert torch.autograd.gradcheck(partial(attend_fast, context=context, sizes=SMALL), inputs)
 
 
-def test_large_scores_stay_numbers(small_blocks):
+def test_large_scores_stay_numbers():
     """Scores of ±1e4: exp of one alone is infinite, and so is that of the difference to no max."""
     torch.manual_seed(0)
     q, k, v = (100 * torch.randn(1, 2, 12, 8, dtype=torch.float64) for _ in "qkv")
-    assert_close(Blockwise.apply(q, k, v, 7), readable(q, k, v, 7), "output")
+    assert_close(attend_fast(q, k, v, 7, sizes=SMALL), attend(q, k, v, 7), "output")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_summed_in_float32(dtype):
     torch.manual_seed(0)
     q, k, v = (torch.randn(1, 2, 300, 8).to(dtype).requires_grad_() for _ in "qkv")
-    out = Blockwise.apply(q, k, v, 300)
+    out = attend_fast(q, k, v, 300)
     assert out.dtype == dtype
-    exact = readable(q.float(), k.float(), v.float(), 300)
+    exact = attend(q.float(), k.float(), v.float(), 300)
     assert (out - exact).abs().max() <= torch.finfo(dtype).eps * exact.abs().max()  # its rounding
     assert torch.autograd.grad(out.float().square().sum(), q)[0].dtype == dtype
 
@@ -117,14 +117,13 @@ def test_no_tensor_of_T_times_T():
     attention, x = CausalAttention(d, 2, 20), torch.randn(1, T, d, requires_grad=True)
     assert largest_tensor(lambda: attention(x)[0].sum().backward()) <= 2 * T * 3 * d
     q = k = v = torch.randn(1, 2, T, d // 2)
-    assert largest_tensor(lambda: attention.full(q, k, v)) >= T * T  # so it would have been seen
+    assert largest_tensor(lambda: attend(q, k, v, 20)) >= T * T  # so it would have been seen
 
 
 def test_window_is_the_mask_over_everything():
     """A model with a window equals masked full attention (the library's), and its own stream."""
     for window, seen in ((1, 1), (5, 5), (None, 40), (64, 40)):  # a window beyond the context
-        torch.manual_seed(0)
-        model = Model(11, ModelConfig("m", 16, 2, 1, 40, "rotary", 0.0, window)).double().eval()
+        model = model_of(layers=1, window=window).eval()
         attention = model.blocks[0].attention
         assert attention.context == seen
         x = torch.randn(2, 70, 16, dtype=torch.float64)
@@ -138,8 +137,7 @@ def test_window_is_the_mask_over_everything():
 
 @pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rotary"])
 def test_stream_through_a_window_is_the_full_pass(positions):
-    torch.manual_seed(0)
-    model = Model(11, ModelConfig("m", 16, 2, 2, 40, positions, 0.0, 6)).double().eval()
+    model = model_of(positions=positions, window=6).eval()
     x = torch.randint(11, (2, 40))
     full, _ = model(x)
     for pieces in ([1] * 40, [3, 1, 7, 1, 1, 20, 7]):
@@ -153,14 +151,11 @@ def test_stream_through_a_window_is_the_full_pass(positions):
         assert_close(torch.cat(streamed, dim=1), full, "the stream")
 
 
-def test_training_with_dropout_is_the_readable_forms(monkeypatch):
-    """Two models of one seed, the second made to take the readable form: the same gradients."""
+def test_training_with_dropout_is_the_readable_forms():
+    """Two models of one seed, one of each kernel: the same gradients."""
     grads = []
-    for readable_form in (False, True):
-        torch.manual_seed(0)
-        model = Model(11, ModelConfig("m", 16, 2, 2, 40, "rotary", 0.3, 6)).double()
-        if readable_form:
-            monkeypatch.setattr(Blockwise, "apply", readable)
+    for kernel in modules.KERNELS:
+        model = model_of(dropout=0.3, window=6, kernel=kernel)
         x = torch.randint(11, (2, 30))
         model(x)[0].square().sum().backward()
         grads.append([parameter.grad for parameter in model.parameters()])

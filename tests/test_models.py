@@ -1,22 +1,29 @@
 """The three models against known results: shapes, library oracles, causality, streams."""
 
+import dataclasses
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from models.lstm import recurrence
-from models.lstm.modules import LSTM
-from models.lstm.recurrence import Recurrence
+from models.lstm import modules as lstm_modules
+from models.lstm.modules import LSTM, read, step
+from models.lstm.modules import Model as LSTMModel
+from models.lstm.modules import ModelConfig as LSTMConfig
+from models.lstm.recurrence import read_fast
 from models.tcn.modules import CausalConv, ResidualBlock
 from models.tcn.modules import Model as TCN
 from models.tcn.modules import ModelConfig as TCNConfig
+from models.transformer import modules as transformer_modules
 from models.transformer.modules import CausalAttention, band, rotate, sinusoids
 from models.transformer.modules import Model as Transformer
 from models.transformer.modules import ModelConfig as TransformerConfig
 from tests.conftest import MODELS
+from utils.config import build as build_config
+from utils.errors import SettingError
 from utils.helper_functions import one_hot
 from utils.text.streaming import Reader
 
@@ -67,18 +74,15 @@ def test_lstm_equals_the_library(layers, batch, time, with_state, dtype):
 
 @pytest.mark.parametrize("steps", [1, 4, 9, 100])
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_hand_derived_gradient_equals_the_readable_loop(dtype, steps, monkeypatch):
-    monkeypatch.setattr(recurrence, "PIECE", steps * 3 * 4 * 6)  # of 9 steps, B = 3, H = 6
+def test_hand_derived_gradient_equals_the_readable_loop(dtype, steps):
     torch.manual_seed(0)
     layer = LSTM(5, 6).layers[0].to(dtype)
     inputs = [torch.randn(*shape, dtype=dtype) for shape in ((9, 3, 5), (3, 6), (3, 6))]
+    fast = partial(read_fast, piece=steps * 3 * 4 * 6)  # of 9 steps, B = 3, H = 6
     results = []
-    for fast in (True, False):
+    for reading in (fast, partial(read, dropout=nn.Identity())):
         x, h, c = (tensor.clone().requires_grad_() for tensor in inputs)
-        if fast:
-            out, h_T, c_T = Recurrence.apply(x, h, c, layer.W, layer.U, layer.b)
-        else:
-            out, (h_T, c_T) = layer.read(x, (h, c))
+        out, h_T, c_T = reading(x, h, c, layer.W, layer.U, layer.b)
         loss = (out * torch.linspace(-1, 1, out.numel(), dtype=dtype).view_as(out)).sum()
         loss = loss + (2 * h_T * c_T).sum()
         gradients = torch.autograd.grad(loss, (x, h, c, layer.W, layer.U, layer.b))
@@ -88,12 +92,88 @@ def test_hand_derived_gradient_equals_the_readable_loop(dtype, steps, monkeypatc
 
 
 @pytest.mark.parametrize("steps", [3, 4])
-def test_hand_derived_gradient_passes_gradcheck(steps, monkeypatch):
-    monkeypatch.setattr(recurrence, "PIECE", steps * 2 * 4 * 3)
+def test_hand_derived_gradient_passes_gradcheck(steps):
     torch.manual_seed(0)
     shapes = ((4, 2, 5), (2, 3), (2, 3), (12, 5), (12, 3), (12,))
     inputs = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-    assert torch.autograd.gradcheck(Recurrence.apply, inputs)
+    assert torch.autograd.gradcheck(partial(read_fast, piece=steps * 2 * 4 * 3), inputs)
+
+
+SETTINGS = {
+    "lstm": (
+        LSTMModel,
+        LSTMConfig(name="m", hidden_size=7, layers=2, dropout=0.0, recurrent_init="xavier"),
+    ),
+    "transformer": (
+        Transformer,
+        TransformerConfig(
+            name="m", width=8, heads=2, layers=2, context=6, positions="rotary", dropout=0.0
+        ),
+    ),
+}
+
+
+def both_kernels(kind):
+    """The model of each kernel, of the same weights, in training."""
+    build, config = SETTINGS[kind]
+    models = {}
+    for kernel in ("fast", "readable"):
+        torch.manual_seed(0)
+        models[kernel] = build(5, dataclasses.replace(config, kernel=kernel)).double().train()
+    return models
+
+
+@pytest.mark.parametrize("with_state", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 9, 40])
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_both_kernels_compute_the_same(kind, length, with_state):
+    torch.manual_seed(1)
+    before, x, y = (torch.randint(5, (3, T)) for T in (4, length, length))
+    results = []
+    for model in both_kernels(kind).values():
+        state = model(before)[1] if with_state else None
+        logits, state = model(x, state)
+        functional.cross_entropy(logits.flatten(0, 1), y.flatten()).backward()
+        tensors = state if kind == "lstm" else [part for cache in state[1] for part in cache]
+        results.append([logits, *tensors, *(p.grad for p in model.parameters())])
+    for fast, readable in zip(*results, strict=True):
+        assert_close(fast, readable, "an output, a state or a gradient")
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_the_readable_kernel_never_calls_its_twin(kind, monkeypatch):
+    def twin(*inputs):
+        raise AssertionError("the twin was called")
+
+    monkeypatch.setattr(lstm_modules, "read_fast", twin)
+    monkeypatch.setattr(transformer_modules, "attend_fast", twin)
+    models, x = both_kernels(kind), torch.randint(5, (3, 9))
+    models["readable"](x, models["readable"](x)[1])
+    with pytest.raises(AssertionError, match="twin was called"):
+        models["fast"](x)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_an_unknown_kernel_is_refused(kind):
+    build, config = SETTINGS[kind]
+    with pytest.raises(SettingError, match=r"kernel: 'slow' is not one of \['fast', 'readable'\]"):
+        build(5, dataclasses.replace(config, kernel="slow"))
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_settings_from_before_the_kernel_take_the_fast_one(kind):
+    _, config = SETTINGS[kind]
+    values = dataclasses.asdict(config)
+    del values["kernel"]
+    section = dataclasses.make_dataclass("Config", [("model", type(config))], frozen=True)
+    assert build_config({"model": values}, section, "old.json").model.kernel == "fast"
+
+
+@every_model
+def test_models_name_their_vocabulary_and_where_positions_end(model, request):
+    assert model.vocabulary == 11
+    learned = request.node.callspec.params["model"] == "learned"
+    assert model.position_limit == (8 if learned else None)
 
 
 def test_lstm_starts_as_promised():
@@ -110,8 +190,9 @@ def test_lstm_starts_as_promised():
                 assert torch.allclose(U_gate @ U_gate.T, torch.eye(30), atol=1e-5)
             else:
                 assert math.sqrt(6 / 60) * 0.95 < U_gate.abs().max() <= math.sqrt(6 / 60)
-    with pytest.raises(ValueError, match="recurrent_init"):
-        LSTM(2, 3, recurrent_init="zero")
+    for refused in (ValueError, SettingError):
+        with pytest.raises(refused, match="recurrent_init"):
+            LSTM(2, 3, recurrent_init="zero")
 
 
 def test_lstm_takes_an_empty_batch():
@@ -175,7 +256,7 @@ def test_the_future_changes_nothing_before_it(model):
 @pytest.mark.parametrize("pieces", [[1] * 40, [3, 1, 7, 1, 1, 20, 7], [13, 27]])
 def test_stream_equals_full_pass(model, pieces):
     """40 characters: beyond the Transformer's context (8) and the TCN's receptive field (29)."""
-    if getattr(model, "position_limit", None):
+    if model.position_limit is not None:
         pieces = [1] * 8 if pieces[0] == 1 else [3, 1, 4]  # learned positions end there
     x = torch.randint(11, (2, sum(pieces)))
     full, _ = model(x)
@@ -213,13 +294,17 @@ def test_overfits_one_batch(model):
 @pytest.mark.parametrize(("kernel", "levels"), [(1, 3), (2, 1), (2, 4), (3, 3), (5, 2)])
 def test_receptive_field_is_the_formula(kernel, levels):
     torch.manual_seed(0)
-    model = TCN(3, TCNConfig("m", 4, kernel, levels, 0.0)).double().eval()
+    config = TCNConfig(name="m", channels=4, kernel_size=kernel, levels=levels, dropout=0.0)
+    model = TCN(3, config).double().eval()
     field = model.receptive_field
     assert field == 1 + 2 * (kernel - 1) * (2**levels - 1)
     with torch.no_grad():  # all positive: no ReLU shuts a path to the past, nothing cancels
         for parameter in model.parameters():
             parameter.abs_()
     assert model.levels_for(field) == levels
+    assert model.describe_reach(field) == (
+        f"receptive field: {field} characters ({levels} levels would do to see a window of {field})"
+    )
     x = torch.randint(3, (1, field + 5))
     last = model(x)[0][0, -1]
     seen = []
@@ -304,6 +389,11 @@ def test_sinusoids_are_the_papers():
     assert torch.allclose(sin, angles.sin())
 
 
+def transformer(vocabulary, **settings):
+    config = {"name": "m", "heads": 2, "context": 8, "dropout": 0.0} | settings
+    return Transformer(vocabulary, TransformerConfig(**config))
+
+
 def test_positions_change_what_order_means():
     """Two swapped characters in a single layer: only a model with positions tells the orders apart
     (the last query sees the same set of characters)."""
@@ -314,7 +404,7 @@ def test_positions_change_what_order_means():
         ("rotary", True),
     ):
         torch.manual_seed(0)
-        model = Transformer(5, TransformerConfig("m", 16, 2, 1, 8, positions, 0.0)).double().eval()
+        model = transformer(5, width=16, layers=1, positions=positions).double().eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter += 0.3 * torch.randn_like(parameter)
@@ -327,9 +417,8 @@ def test_positions_change_what_order_means():
 
 def test_context_bounds_what_every_layer_sees():
     """2 layers of context 8 see 15 characters: not one more, however long the text."""
-    config = TransformerConfig("m", 16, 2, 2, 8, "rotary", 0.0)
     torch.manual_seed(0)
-    model = Transformer(11, config).double().eval()
+    model = transformer(11, width=16, layers=2, positions="rotary").double().eval()
     x = torch.randint(11, (1, 30))
     last = model(x)[0][0, -1]
     for back, seen in ((15, True), (16, False)):
@@ -357,8 +446,8 @@ def test_model_refuses_widths_that_do_not_fit():
         (6, 2, "rotary", "even width per head"),
         (5, 1, "sinusoidal", "even model.width"),
     ):
-        with pytest.raises(ValueError, match=words):
-            Transformer(5, TransformerConfig("m", width, heads, 1, 8, positions, 0.0))
+        with pytest.raises(SettingError, match=words):
+            transformer(5, width=width, heads=heads, layers=1, positions=positions)
 
 
 def test_one_hot_times_a_matrix_is_a_table_lookup():
@@ -373,12 +462,11 @@ def test_lstm_drops_the_hidden_state_inside_the_loop():
     torch.manual_seed(0)
     out, (h_T, c_T) = lstm(x)  # (B, T, H)
     assert 0.3 < (out == 0).double().mean() < 0.7
-    layer.hidden_dropout.eval()  # now the masks are applied from outside, the same by the seed
     torch.manual_seed(0)
     h, c = torch.zeros(2, 6), torch.zeros(2, 6)
     for t in range(9):
-        h, c = layer.step(x[:, t] @ layer.W.T + layer.b, h, c)
-        h = functional.dropout(h, 0.5)
+        h, c = step(x[:, t] @ layer.W.T + layer.b, h, c, layer.U)
+        h = functional.dropout(h, 0.5)  # the same mask, by the seed
         assert_close(out[:, t], h, f"output {t}")
     assert torch.equal(h_T[0], out[:, -1])
     assert_close(c_T[0], c, "the cell")

@@ -1,22 +1,48 @@
-"""The command line: options for every key of a configuration, and those that all commands share."""
+"""The command line: every key of a configuration as an option, and the options all commands share."""
 
 import argparse
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn
 
-from utils.config import DEVICES, checked, defaults_of, expected, misfit, override
-from utils.errors import LARGEST, UserError
+from utils.config import (
+    DEVICES,
+    LARGEST,
+    C,
+    Config,
+    check,
+    describe_misfit,
+    describe_values,
+    override,
+    read_config,
+)
+from utils.errors import UserError
 from utils.files import shown
+
+Overrides = dict[tuple[str, str], Any]  # what was typed: (section, key) -> value
+
+
+@dataclass(frozen=True)
+class Call(Generic[C]):
+    """What a training command was asked for: its settings, and how the run begins."""
+
+    config: C
+    overrides: Overrides
+    resume: bool = False
+    overwrite: bool = False
+    dry_run: bool = False
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are one line too, and which never guesses an option from a prefix."""
+    """An argparse parser whose mistakes are one line, and which never guesses from a prefix."""
 
     def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
@@ -24,7 +50,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
-    """An argparse type: a finite number of this kind, int or float, in low..high."""
+    """Makes an argparse type: a finite number of this kind, int or float, in low..high."""
     limits = f">= {low}" if high == math.inf else f"in {low}..{high}"
 
     def parse(text: str) -> Any:
@@ -39,56 +65,101 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], An
     return parse
 
 
-def from_text(text: str, field: dataclasses.Field) -> Any:
-    """An option's text -> its value: JSON where it is JSON, else the text itself."""
-    if field.type is str or (field.type == str | None and text != "null"):
-        return text
-    if field.type == list[int] and not text.startswith("["):
-        text = f"[{text}]"  # 1,10,100
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+def epoch(text: str) -> str:
+    """Parses an argparse value: "last", "best" or a number."""
+    if text not in ("last", "best") and not (text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text!r:.40}: give last, best or a number")
+    return text
+
+
+class Typed(argparse.Action):
+    """Keeps how an option was spelled beside its text, so that an error can repeat it."""
+
+    def __call__(
+        self, parser: object, found: argparse.Namespace, text: Any, spelled: str | None = None
+    ) -> None:
+        setattr(found, self.dest, (spelled, text))
+
+
+class Ambiguous(argparse.Action):
+    """Refuses a short form that several keys share, and names them (`const`)."""
+
+    def __call__(
+        self, parser: object, found: argparse.Namespace, text: Any, spelled: str | None = None
+    ) -> NoReturn:
+        raise UserError(f"{spelled} may be {' or '.join(self.const)}: give one of them in full")
 
 
 class Options:
-    """Every key of a configuration as an option: --training.epochs, or --epochs where `flat`."""
+    """Every key of a configuration as an option: --training.epochs, or --epochs for short.
 
-    def __init__(
-        self, parser: argparse.ArgumentParser, defaults: Any, source: str, *, flat: bool
-    ) -> None:
+    A short form exists where one section alone has the key and the command has no option of that
+    name. The run's name, model.name, is --ckpt_name for short.
+    """
+
+    def __init__(self, parser: Parser, defaults: Config, source: str) -> None:
+        sections = {f.name: dataclasses.fields(f.type) for f in dataclasses.fields(defaults)}
+        shared = Counter(field.name for fields in sections.values() for field in fields)
+        taken = {word for action in parser._actions for word in action.option_strings}
         self.fields = {}
-        for section in dataclasses.fields(defaults):
-            group = parser.add_argument_group(f"{section.name} (defaults: {source})")
-            for field in dataclasses.fields(section.type):
-                name = field.name if flat else f"{section.name}.{field.name}"
-                if flat and (section.name, field.name) == ("model", "name"):
-                    continue  # --ckpt_name
-                self.fields[name] = (section.name, field)
-                default = json.dumps(getattr(getattr(defaults, section.name), field.name))
-                help_text = f"{field.metadata['meaning']}; {expected(field)} (default: {default})"
-                group.add_argument(f"--{name}", metavar="VALUE", help=help_text.replace("%", "%%"))
+        for section, fields in sections.items():
+            group = parser.add_argument_group(f"{section} (defaults: {source})")
+            for field in fields:
+                place = (section, field.name)
+                if place == ("model", "name") and "--ckpt_name" in taken:
+                    continue  # the command has its own: several runs, say
+                self.fields[place] = field
+                words = [f"--{section}.{field.name}"]
+                if place == ("model", "name"):
+                    words.append("--ckpt_name")
+                elif shared[field.name] == 1 and f"--{field.name}" not in taken:
+                    words.append(f"--{field.name}")
+                default = json.dumps(getattr(getattr(defaults, section), field.name))
+                meaning = f"{field.metadata['meaning']}; {describe_values(field)}"
+                group.add_argument(
+                    *words,
+                    action=Typed,
+                    dest=".".join(place),
+                    metavar="VALUE",
+                    help=f"{meaning} (default: {default})".replace("%", "%%"),
+                )
+        for name in (name for name, count in shared.items() if count > 1):
+            meant = [f"--{section}.{key}" for section, key in self.fields if key == name]
+            parser.add_argument(
+                f"--{name}", action=Ambiguous, const=meant, help=argparse.SUPPRESS
+            )
 
-    def given(self, args: argparse.Namespace) -> dict[tuple[str, str], Any]:
-        """The keys that the command line overrides, checked. UserError names the option."""
+    def given(self, args: argparse.Namespace) -> Overrides:
+        """Collects the keys that the command line overrides. UserError names a wrong option."""
+        typed = {place: getattr(args, ".".join(place)) for place in self.fields}
         return {
-            (section, field.name): parsed(text, field, f"--{name}")
-            for name, (section, field) in self.fields.items()
-            if (text := getattr(args, name)) is not None
+            place: parse_value(found[1], self.fields[place], found[0])
+            for place, found in typed.items()
+            if found is not None
         }
 
 
-def parsed(text: str, field: dataclasses.Field, option: str) -> Any:
-    """An option's text -> the checked value of its field. UserError where it does not fit."""
-    value = from_text(text, field)
+def parse_value(text: str, field: dataclasses.Field, option: str) -> Any:
+    """Turns an option's text into a value of its field: JSON where it is JSON, else the text.
+
+    UserError where it does not fit.
+    """
+    value: Any = text
+    is_text = field.type is str or (field.type == str | None and text != "null")
+    if not is_text:
+        listed = field.type == list[int] and not text.startswith("[")
+        try:
+            value = json.loads(f"[{text}]" if listed else text)  # 1,10,100
+        except (ValueError, RecursionError):
+            pass
     try:
-        return checked(value, field)
+        return check(value, field)
     except ValueError:
-        raise UserError(f"{option} is {text!r:.80}, {misfit(value, field)}") from None
+        raise UserError(f"{option} is {text!r:.80}, {describe_misfit(value, field)}") from None
 
 
-def run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """The options that decide whether a run starts, goes on or starts anew."""
+def add_run_options(parser: Parser) -> argparse._ArgumentGroup:
+    """Adds the options that decide whether a run starts, goes on or starts anew."""
     run = parser.add_argument_group("the run")
     run.add_argument("--resume", action="store_true", help="go on from checkpoints/<run>/last.pt")
     run.add_argument("--overwrite", action="store_true", help="start anew where the run exists")
@@ -98,8 +169,35 @@ def run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return run
 
 
-def model_options(parser: argparse.ArgumentParser, default_run: str) -> None:
-    """The options that say which checkpoint a test.py loads."""
+def make_call(config: C, overrides: Overrides, args: argparse.Namespace) -> Call[C]:
+    """Puts a training's settings and run options together. UserError where two contradict."""
+    if args.resume + args.overwrite + args.dry_run > 1:
+        raise UserError("--resume goes on, --overwrite starts anew, --dry-run tries: give one")
+    config = override(config, overrides)
+    return Call(config, overrides, args.resume, args.overwrite, args.dry_run)
+
+
+def parse(
+    argv: list[str] | None, description: str | None, config_type: type[C], default_file: Path
+) -> Call[C]:
+    """Reads the command line of a train.py, on top of --config or the default file."""
+    first = Parser(add_help=False)
+    first.add_argument("--config", type=Path, default=default_file)
+    file = first.parse_known_args(argv)[0].config
+    defaults = read_config(file, config_type)
+
+    parser = Parser(description=description)
+    run = add_run_options(parser)
+    run.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"settings (default: {shown(default_file)})"
+    )
+    options = Options(parser, defaults, shown(file))
+    args = parser.parse_args(argv)
+    return make_call(defaults, options.given(args), args)
+
+
+def add_model_options(parser: Parser, default_run: str) -> None:
+    """Adds the options that say which checkpoint a test.py loads."""
     model = parser.add_argument_group("the model")
     model.add_argument(
         "--ckpt_name",
@@ -109,46 +207,3 @@ def model_options(parser: argparse.ArgumentParser, default_run: str) -> None:
     )
     model.add_argument("--epoch", type=epoch, metavar="last|best|N", help="default: best")
     model.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
-
-
-def epoch(text: str) -> str:
-    """An argparse type: "last", "best" or a number."""
-    if text not in ("last", "best") and not (text.isdecimal() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"{text!r:.40}: give last, best or a number")
-    return text
-
-
-def check_run_options(args: argparse.Namespace) -> None:
-    """UserError where two of them contradict each other."""
-    if args.resume + args.overwrite + args.dry_run > 1:
-        raise UserError("--resume goes on, --overwrite starts anew, --dry-run tries: give one")
-
-
-def parse(
-    argv: list[str] | None,
-    *,
-    description: str,
-    config_type: type,
-    default_file: Path,
-) -> tuple[Any, argparse.Namespace, dict[tuple[str, str], Any]]:
-    """The command line of a train.py -> (configuration, the other options, the keys overridden)."""
-    first = Parser(add_help=False)
-    first.add_argument("--config", type=Path, default=default_file)
-    file = first.parse_known_args(argv)[0].config
-    defaults = defaults_of(file, config_type)
-
-    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    run = run_options(parser)
-    run.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"settings (default: {shown(default_file)})"
-    )
-    run.add_argument("--ckpt_name", metavar="RUN", help="short for --model.name")
-    run.add_argument("--seed", metavar="S", help="short for --training.seed")
-    options = Options(parser, defaults, shown(file), flat=False)
-    args = parser.parse_args(argv)
-    check_run_options(args)
-    for short, name in (("ckpt_name", "model.name"), ("seed", "training.seed")):
-        if getattr(args, short) is not None:
-            setattr(args, name, getattr(args, short))
-    overrides = options.given(args)
-    return override(defaults, overrides), args, overrides

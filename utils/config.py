@@ -1,8 +1,8 @@
 """config.json -> frozen dataclasses, every key an option of the command line.
 
-A configuration has sections (model, data, training, ...), each a dataclass whose fields are made by
-`key`. A key that is unknown, missing, of another type or out of range is an error that names it and
-its file. `--training.epochs 5` overrides one; `--help` lists all of them with their defaults.
+A command writes its configuration down as a dataclass of sections (model, data, training, ...), each
+a dataclass whose fields are made by `key`. A key that is unknown, missing, of another type or out of
+range is an error that names it and its file. `--training.epochs 5` overrides one (command_line.py).
 """
 
 import dataclasses
@@ -11,13 +11,49 @@ import types
 import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
-from utils.errors import LARGEST, UserError
+from utils.errors import UserError
 from utils.files import shown
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("float32", "bfloat16")
+LARGEST = 2**53  # beyond it JSON's readers, and soon torch, no longer keep a whole number exactly
+
+
+class ModelSection:
+    """What every "model" section has."""
+
+    name: str
+
+
+class TrainingSection:
+    """What every "training" section has. One that leaves a key out trains by the default here."""
+
+    epochs: int
+    batch_size: int
+    seed: int
+    device: str
+    warmup_steps: int = 0
+    final_rate: float = 1.0
+    precision: str = "float32"
+
+
+class Config:
+    """What every configuration has. Each command writes down its own, with further sections."""
+
+    kind: ClassVar[str]  # of the model, as its checkpoints say it: "lstm", "vae"
+    model: ModelSection
+    training: TrainingSection
+
+    def shorten(self, batch_size: int) -> Self:
+        """Returns the same settings for one epoch of batches no larger than this: a dry run."""
+        size = min(batch_size, self.training.batch_size)
+        training = dataclasses.replace(self.training, epochs=1, batch_size=size)
+        return dataclasses.replace(self, training=training)
+
+
+C = TypeVar("C", bound=Config)
 
 
 def key(
@@ -30,7 +66,7 @@ def key(
     choices: tuple[str, ...] | None = None,
     default: Any = dataclasses.MISSING,
 ) -> Any:
-    """A field of a section: what it means, and its range (low and high are inside it).
+    """Makes a field of a section: what it means, and its range (low and high are inside it).
 
     A default is for a key that came later: files and checkpoints from before do without it.
     """
@@ -40,18 +76,13 @@ def key(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def schema(**sections: type) -> type:
-    """The configuration with these sections, itself a frozen dataclass."""
-    return dataclasses.make_dataclass("Config", sections.items(), frozen=True)
-
-
-def plain(config: Any) -> dict[str, dict[str, Any]]:
-    """A configuration as plain dictionaries: what config.json and a checkpoint hold."""
+def to_dict(config: Config) -> dict[str, dict[str, Any]]:
+    """Turns a configuration into plain dictionaries: what config.json and a checkpoint hold."""
     return dataclasses.asdict(config)
 
 
-def expected(field: dataclasses.Field) -> str:
-    """In words: "a whole number >= 1", "one of none, rotary", "a list of whole numbers"."""
+def describe_values(field: dataclasses.Field) -> str:
+    """Says which values fit: "a whole number >= 1", "one of none, rotary"."""
     choices, limits = field.metadata["choices"], field.metadata["limits"]
     if choices:
         return "one of " + ", ".join(choices)
@@ -69,8 +100,11 @@ def expected(field: dataclasses.Field) -> str:
     return " ".join([text, *(f"{sign} {limit}" for sign, limit in limits.items())])
 
 
-def checked(value: Any, field: dataclasses.Field) -> Any:
-    """The value as the field's type (a whole number may stand for a number), or ValueError."""
+def check(value: Any, field: dataclasses.Field) -> Any:
+    """Returns the value as the field's type (a whole number may stand for a number).
+
+    ValueError where it does not fit.
+    """
     parts = (
         typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
     )
@@ -108,29 +142,29 @@ def _too_large(value: Any) -> bool:
     return any(type(item) is int and abs(item) > LARGEST for item in items)
 
 
-def misfit(value: Any, field: dataclasses.Field) -> str:
-    """Why `checked` refused the value, in words."""
-    return f"not {expected(field)}" + (f" of at most {LARGEST}" if _too_large(value) else "")
+def describe_misfit(value: Any, field: dataclasses.Field) -> str:
+    """Says why `check` refused the value."""
+    return f"not {describe_values(field)}" + (f" of at most {LARGEST}" if _too_large(value) else "")
 
 
-def build(values: Any, config_type: type, source: str) -> Any:
-    """Plain dictionaries -> the configuration. UserError names the key at fault and its source."""
+def build(values: Any, config_type: type[C], source: str) -> C:
+    """Turns plain dictionaries into a configuration. UserError names the key at fault."""
     sections = {field.name: field.type for field in dataclasses.fields(config_type)}
-    _same_keys(values, sections, source, "section")
+    _check_keys(values, sections, source, "section")
     built = {}
     for name, section in sections.items():
         fields = {field.name: field for field in dataclasses.fields(section)}
         later = {field.name for field in fields.values() if _has_default(field)}
-        _same_keys(values[name], fields, source, f"{name} key", later)
+        _check_keys(values[name], fields, source, f"{name} key", later)
         built[name] = {}
         for field in fields.values():
             value = values[name].get(field.name, field.default)
             try:
-                built[name][field.name] = checked(value, field)
+                built[name][field.name] = check(value, field)
             except ValueError:
                 found = json.dumps(value, default=repr, skipkeys=True)
                 raise UserError(
-                    f"{source}: {name}.{field.name} is {found:.80}, {misfit(value, field)}"
+                    f"{source}: {name}.{field.name} is {found:.80}, {describe_misfit(value, field)}"
                 ) from None
         built[name] = section(**built[name])
     return config_type(**built)
@@ -140,7 +174,7 @@ def _has_default(field: dataclasses.Field) -> bool:
     return field.default is not dataclasses.MISSING
 
 
-def _same_keys(
+def _check_keys(
     values: Any, known: Mapping[str, Any], source: str, what: str, optional: Collection[str] = ()
 ) -> None:
     if not isinstance(values, dict):
@@ -154,7 +188,7 @@ def _same_keys(
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file, or UserError."""
+    """Reads a JSON file. UserError where there is none, or something else in it."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -165,13 +199,13 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{shown(path)} is not a JSON file: {problem}") from None
 
 
-def defaults_of(file: Path, config_type: type) -> Any:
-    """A config file -> its configuration. UserError names the file and the key at fault."""
+def read_config(file: Path, config_type: type[C]) -> C:
+    """Reads a config file. UserError names the file and the key at fault."""
     return build(read_json(file), config_type, shown(file))
 
 
-def override(config: Any, values: Mapping[tuple[str, str], Any]) -> Any:
-    """A copy of the configuration with {(section, key): value} put in."""
+def override(config: C, values: Mapping[tuple[str, str], Any]) -> C:
+    """Returns a copy of the configuration with {(section, key): value} put in."""
     for (section, name), value in values.items():
         changed = dataclasses.replace(getattr(config, section), **{name: value})
         config = dataclasses.replace(config, **{section: changed})

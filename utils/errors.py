@@ -3,14 +3,23 @@
 import functools
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
+from typing import Self
 
-LARGEST = 2**53  # beyond it JSON's readers, and soon torch, no longer keep a whole number exactly
+# How torch says it, on the CPU, on a GPU, and where the size is beyond all memory. It has no class.
+NO_MEMORY = re.compile("can't allocate memory|out of memory|size calculation overflowed")
 
 
 class UserError(Exception):
     """A mistake the user can mend. Its text says what is wrong and what would be right."""
+
+
+class SettingError(UserError, ValueError):
+    """Settings that do not fit together: a ValueError for an engineer, one line for the command."""
 
 
 class Interrupted(Exception):
@@ -21,19 +30,27 @@ class Interrupted(Exception):
         self.status = 128 + signal_number  # 130 after Ctrl-C, 143 after SIGTERM, as in a shell
 
 
-# How torch says it, on the CPU, on a GPU, and where the size is beyond all memory. It has no class.
-NO_MEMORY = re.compile("can't allocate memory|out of memory|size calculation overflowed")
+class StopSignals:
+    """Remembers Ctrl-C (SIGINT) and SIGTERM until the step is done.
 
+    A second Ctrl-C interrupts at once.
+    """
 
-def _mistake(text: str) -> int:
-    """Says it in one line, whatever line ends a file's name may have in it; the exit status."""
-    print("error:", " ".join(text.split()), file=sys.stderr)
-    return 2
+    def __enter__(self) -> Self:
+        self.received: int | None = None
+        self.previous = {}
+        if threading.current_thread() is threading.main_thread():  # others may not set handlers
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, self._remember)
+        return self
 
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        signal.signal(number, self.previous[number])
 
-def _speaks() -> bool:
-    """Of the processes that torchrun has started, one on each machine says what all of them met."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
 
 def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | None], int]:
@@ -47,17 +64,17 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
         try:
             main(argv)
         except UserError as mistake:
-            return _mistake(str(mistake)) if _speaks() else 2
+            return report(str(mistake)) if _speaks() else 2
         except BrokenPipeError:  # who read our output has gone, as after `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
             return 141  # 128 + SIGPIPE
         except OSError as problem:  # a full disk, a folder that may not be written to
             what = problem.strerror or type(problem).__name__
-            return _mistake(f"{what}: {problem.filename}" if problem.filename else what)
+            return report(f"{what}: {problem.filename}" if problem.filename else what)
         except (MemoryError, RuntimeError) as problem:
             if not (isinstance(problem, MemoryError) or NO_MEMORY.search(str(problem))):
                 raise
-            return _mistake("not enough memory: take a smaller model, smaller batches or less data")
+            return report("not enough memory: take a smaller model, smaller batches or less data")
         except Interrupted as stop:
             if _speaks():
                 print(stop, file=sys.stderr)
@@ -68,3 +85,14 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
         return 0
 
     return run
+
+
+def report(mistake: str) -> int:
+    """Prints a mistake as one line, even if a file's name in it has line ends; returns status 2."""
+    print("error:", " ".join(mistake.split()), file=sys.stderr)
+    return 2
+
+
+def _speaks() -> bool:
+    """Whether this process speaks for all that torchrun has started on its machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"

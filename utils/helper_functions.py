@@ -10,7 +10,7 @@ import torch
 
 
 def char_to_one_hot(char: str, alphabet: Sequence[str]) -> np.ndarray:
-    """One character -> uint8 vector (V,): 1 at its place in the alphabet, 0 elsewhere.
+    """Encodes one character as a uint8 vector (V,): 1 at its place in the alphabet, 0 elsewhere.
 
     ValueError where `char` is not exactly one character of the alphabet.
     """
@@ -23,7 +23,7 @@ def char_to_one_hot(char: str, alphabet: Sequence[str]) -> np.ndarray:
 
 
 def one_hot_to_char(vector: np.ndarray, alphabet: Sequence[str]) -> str:
-    """The inverse of char_to_one_hot: a vector (V,) with a single 1 -> its character.
+    """Decodes a vector (V,) with a single 1: the character at its place in the alphabet.
 
     ValueError where the vector is no one-hot vector of this alphabet.
     """
@@ -34,17 +34,17 @@ def one_hot_to_char(vector: np.ndarray, alphabet: Sequence[str]) -> str:
 
 
 def one_hot(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.Tensor:
-    """Codes (B, T) in 0..V-1 -> one-hot vectors (B, T, V), built for one batch at a time.
+    """Turns codes (B, T) in 0..V-1 into one-hot vectors (B, T, V).
 
-    A whole text would take V times the memory. One-hot times a matrix picks one of its rows: a
-    linear layer on this is a table of character vectors.
+    Meant for one batch at a time: a whole text would take V times the memory. A one-hot vector
+    times a matrix picks one of its rows, so a linear layer on it is a table of character vectors.
     """
     vectors = torch.zeros(*codes.shape, vocabulary, dtype=dtype, device=codes.device)
     return vectors.scatter_(-1, codes.long().unsqueeze(-1), 1)
 
 
 def characters(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.Tensor:
-    """Codes (B, T) -> the input of the models: one-hot vectors (B, T, V) of length sqrt(V).
+    """Turns codes (B, T) into the models' input: one-hot vectors (B, T, V) of length sqrt(V).
 
     Xavier's initialisation expects inputs with a mean square of 1. A plain one-hot vector has
     1 / V: it would leave the first layer almost silent and training slow to start.

@@ -1,14 +1,15 @@
 """Our attention beside the library's, beside its readable form, and generation beside re-running.
 
-    python benchmarks/attention.py                 all three tables
-    python benchmarks/attention.py --part window   one of them
-    python benchmarks/attention.py --quick         tiny sizes, no bound: does it work?
+    python benchmarks/speed/attention.py                 all four tables
+    python benchmarks/speed/attention.py --part window   one of them
+    python benchmarks/speed/attention.py --quick         tiny sizes, no bound: does it work?
 
 "layer": causal attention with its projections, forward and backward, against the same around
-F.scaled_dot_product_attention. "window": attention to the last 64 characters against
-`CausalAttention.full`, in time and in peak memory, and how both grow with T. "writing":
-characters through a full cache against the same model re-running its last `context` characters
-for each of them. Both sides run in one process in turns, on as many threads as torch takes.
+F.scaled_dot_product_attention. "kernel": the same layers, fast (ours) against readable (theirs).
+"window": attention to the last 64 characters, fast against readable, in time and in peak memory,
+and how both grow with T. "writing": characters through a full cache against the same model
+re-running its last `context` characters for each of them. Both sides run in one process in turns,
+on as many threads as torch takes.
 """
 
 import sys
@@ -28,10 +29,14 @@ from models.transformer.modules import CausalAttention, Model, ModelConfig, Stat
 from utils.errors import command
 
 WIDTH, HEADS, WINDOW = 256, 8, 64
+SIZES = {(64, 64): 1.2, (16, 256): 1.6, (4, 1024): 2.5}  # B, T: the largest ratio to the library's
+FAST = 1.0  # of the readable kernel's time, at most
+
+Readable = partial(CausalAttention, kernel="readable")
 
 
 class Library(CausalAttention):
-    """The same layer around torch's own attention."""
+    """Causal attention with the same projections around torch's own kernel."""
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
         B, T, d = x.shape
@@ -40,34 +45,32 @@ class Library(CausalAttention):
         return self.out(out.transpose(1, 2).reshape(B, T, d)), None
 
 
-class Readable(CausalAttention):
-    """The same layer in its readable form, T x T and a mask, whatever T."""
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
-        B, T, d = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        return self.out(self.full(q, k, v).transpose(1, 2).reshape(B, T, d)), None
-
-
-def step(kind: type, B: int, T: int, context: int) -> Callable[[], None]:
-    """Forward and backward of one layer, all gradients from nothing."""
+def step(build: Callable[..., CausalAttention], B: int, T: int, context: int) -> Callable[[], None]:
+    """Returns a run: forward and backward of one layer, all gradients from nothing."""
     torch.manual_seed(0)
-    layer = kind(WIDTH, HEADS, context)
+    layer = build(WIDTH, HEADS, context)
     x = torch.randn(B, T, WIDTH, requires_grad=True)
     return both_passes(layer, x, lambda x: layer(x)[0])
 
 
 def layers(quick: bool, turns: int) -> list[Row]:
     rows = []
-    sizes = {(64, 64): 1.2, (16, 256): 1.6, (4, 1024): 2.5}
-    for (B, T), bound in ({(2, 16): None} if quick else sizes).items():
+    for (B, T), bound in ({(2, 16): None} if quick else SIZES).items():
         sides = {"ours": step(CausalAttention, B, T, T), "theirs": step(Library, B, T, T)}
         rows.append(row(f"layer, B {B}, T {T}", in_turns(sides, turns=turns), bound=bound))
     return rows
 
 
+def kernels(quick: bool, turns: int) -> list[Row]:
+    rows, bound = [], None if quick else FAST
+    for B, T in [(2, 16)] if quick else SIZES:
+        sides = {"ours": step(CausalAttention, B, T, T), "theirs": step(Readable, B, T, T)}
+        rows.append(row(f"kernel, B {B}, T {T}", in_turns(sides, turns=turns), bound=bound))
+    return rows
+
+
 def peak(run: Callable[[], None]) -> float:
-    """The most memory that tensors of a run hold at once, in MB, beside what was there before."""
+    """Measures the most memory that tensors of a run hold at once, in MB, of its own alone."""
     run()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         run()
@@ -100,7 +103,7 @@ def windows(quick: bool, turns: int) -> list[Row]:
 
 @torch.no_grad()
 def cached(model: Model, length: int, state: State) -> None:
-    """Writes so many characters greedily, each read once, after a whole context."""
+    """Writes `length` characters greedily after a whole context, each read once."""
     logits = torch.zeros(1, 1, 1)
     for _ in range(length):
         logits, state = model(logits[:, -1:].argmax(2), state)
@@ -110,7 +113,15 @@ def writing(quick: bool, turns: int) -> list[Row]:
     rows, sizes = [], {256: 0.2, 1024: 0.1}
     for context, bound in ({16: None} if quick else sizes).items():
         torch.manual_seed(0)
-        config = ModelConfig("writer", 128, 4, 4, context, "rotary", 0.0)
+        config = ModelConfig(
+            name="writer",
+            width=128,
+            heads=4,
+            layers=4,
+            context=context,
+            positions="rotary",
+            dropout=0.0,
+        )
         model = Model(65, config).eval()
         # A turn is 1/20 of the 1,000: both cost the same for each, and re-running takes minutes.
         length = 3 if quick else 50
@@ -126,13 +137,13 @@ def writing(quick: bool, turns: int) -> list[Row]:
     return rows
 
 
-PARTS = {"layer": layers, "window": windows, "writing": writing}
+PARTS = {"layer": layers, "kernel": kernels, "window": windows, "writing": writing}
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = options(__doc__, turns=10)
-    parser.add_argument("--part", choices=PARTS, help="one table (default: all three)")
+    parser.add_argument("--part", choices=PARTS, help="one table (default: all four)")
     args = parser.parse_args(argv)
     print(machine())
     for name in [args.part] if args.part else PARTS:

@@ -1,11 +1,11 @@
 """Our TCN beside the design it comes from, and writing with it beside re-reading.
 
-    python benchmarks/convolutions.py            the tables
-    python benchmarks/convolutions.py --quick    tiny sizes, no bound: does it work?
+    python benchmarks/speed/convolutions.py            the table
+    python benchmarks/speed/convolutions.py --quick    tiny sizes, no bound: does it work?
 
 "blocks": forward and backward of residual blocks of all dilations together, against the design of
 locuslab/TCN: padding on both sides, then what lies ahead is cut off. "writing": characters one by
-one through the state against the same model re-reading its receptive field for each of them. Both
+one through the state, against the same model re-reading its receptive field for each of them. Both
 sides run in one process in turns, on as many threads as torch takes.
 """
 
@@ -27,7 +27,10 @@ from utils.text.streaming import write
 
 
 class PaddedBlock(nn.Module):
-    """Theirs: relu(x + f(x)), f twice a padded convolution, its end cut off, relu, dropout."""
+    """Computes relu(x + f(x)); f is twice a padded convolution with its end cut off, relu, dropout.
+
+    This is the block of locuslab/TCN.
+    """
 
     def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
         super().__init__()
@@ -41,7 +44,7 @@ class PaddedBlock(nn.Module):
         self.dropout = nn.Dropout(0.2)
 
     def forward(self, x: torch.Tensor, past: tuple[None, None]) -> tuple[torch.Tensor, None]:
-        """Called as ours is; it has no past."""
+        """x (B, C, T) -> output (B, C, T); called as ours is, but it has no past."""
         out = x
         for convolution in (self.first, self.second):
             out = convolution(out)[:, :, : -self.ahead].contiguous()
@@ -50,7 +53,7 @@ class PaddedBlock(nn.Module):
 
 
 def step(blocks: Sequence[nn.Module], x: torch.Tensor) -> Callable[[], object]:
-    """Forward and backward of each block alone, one after another."""
+    """Returns a run: forward and backward of each block alone, one after another."""
     runs = [both_passes(b, x, lambda x, b=b: b(x, (None, None))[0]) for b in blocks]
     return lambda: [run() for run in runs]
 
@@ -71,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     what = f"blocks ({B}, {C}, {T}), dilations 1 to {dilations[-1]}"
     rows = [row(what, in_turns(sides, turns=turns), bound=None if args.quick else 1.0)]
 
-    config = ModelConfig("writer", C, 3, 8 if not args.quick else 2, 0.0)
+    levels = 2 if args.quick else 8
+    config = ModelConfig(name="writer", channels=C, kernel_size=3, levels=levels, dropout=0.0)
     model = Model(65, config).eval()
     x = torch.randint(65, (1, model.receptive_field))
     # A turn is 1/20 of the 1,000 characters: both cost the same for each.

@@ -1,10 +1,11 @@
-"""Our LSTM beside nn.LSTM: training steps, and one character at a time.
+"""Our LSTM beside nn.LSTM, and its fast kernel beside the readable one.
 
-    python benchmarks/recurrence.py            the tables
-    python benchmarks/recurrence.py --quick    tiny sizes, no bound: does it work?
+    python benchmarks/speed/recurrence.py            the table
+    python benchmarks/speed/recurrence.py --quick    tiny sizes, no bound: does it work?
 
-"layer": forward and backward of one layer (B, T, I, H). "stream": 2,000 characters, each read by a
-call of its own, without gradients. Both sides run in one process in turns, on as many threads as
+"layer": forward and backward of one layer (B, T, I, H) against nn.LSTM. "kernel": the same, fast
+(ours) against readable (theirs). "stream": 2,000 characters, each read by a call of its own,
+without gradients, against nn.LSTM. Both sides run in one process in turns, on as many threads as
 torch takes.
 """
 
@@ -21,17 +22,18 @@ from benchmarks.speed.turns import both_passes, in_turns, machine, options, row,
 from models.lstm.modules import LSTM
 from utils.errors import command
 
-SIZES = {  # B, T, I, H: at most so many times as long as nn.LSTM
+SIZES = {  # B, T, I, H: the largest ratio to nn.LSTM that is allowed
     (32, 100, 64, 128): 1.7,
     (32, 100, 64, 256): 1.3,
     (64, 128, 64, 512): 1.1,
     (1, 200, 45, 128): 3.0,
 }
+FAST = 0.8  # of the readable kernel's time, at most
 
 
 @torch.no_grad()
 def stream(lstm: nn.Module, characters: torch.Tensor) -> None:
-    """Reads characters (T, 1, 1, I) one by one."""
+    """Reads characters (T, 1, 1, I) one by one, without gradients."""
     state = None
     for x in characters:
         _, state = lstm(x, state)
@@ -41,23 +43,29 @@ def stream(lstm: nn.Module, characters: torch.Tensor) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = options(__doc__, turns=20).parse_args(argv)
     print(machine() + "\n")
-    rows, turns = [], 2 if args.quick else args.turns
+    rows, kernels, turns = [], [], 2 if args.quick else args.turns
+    at_most = None if args.quick else FAST
     for size, bound in ({(2, 5, 4, 3): None} if args.quick else SIZES).items():
-        sides = {"ours": LSTM(*size[2:]), "theirs": nn.LSTM(*size[2:], batch_first=True)}
+        layers = {
+            "ours": LSTM(*size[2:]),
+            "theirs": nn.LSTM(*size[2:], batch_first=True),
+            "readable": LSTM(*size[2:], kernel="readable"),
+        }
         x = torch.randn(size[:3], requires_grad=True)
         sides = {
             name: both_passes(lstm, x, lambda x, lstm=lstm: lstm(x)[0])
-            for name, lstm in sides.items()
+            for name, lstm in layers.items()
         }
         measured = in_turns(sides, turns=turns)
         rows.append(row(f"layer {size}", measured, bound=bound))
+        kernels.append(row(f"kernel {size}", measured, "ours", "readable", bound=at_most))
     length = 10 if args.quick else 2000
     characters = torch.randn(length, 1, 1, 45)
     sides = {"ours": LSTM(45, 128), "theirs": nn.LSTM(45, 128, batch_first=True)}
     sides = {name: partial(stream, lstm.eval(), characters) for name, lstm in sides.items()}
     measured = in_turns(sides, turns=turns)
-    rows.append(row(f"stream of {length}", measured, bound=None if args.quick else 1.0))
-    print(table(rows))
+    stream_row = row(f"stream of {length}", measured, bound=None if args.quick else 1.0)
+    print(table([*rows, *kernels, stream_row]))
 
 
 if __name__ == "__main__":

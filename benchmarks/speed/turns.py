@@ -1,6 +1,6 @@
 """Two sides of a comparison, timed in turns: A B A B ...
 
-Whatever slows the machine for a while then slows both. Reported are medians over the turns, and
+Whatever slows the machine for a while then slows both. The table has medians over the turns, and
 the spread: half the distance between the quartiles, as a share of the median. The ratio is the
 median of the turns' ratios, so that a slow minute does not count for one side only.
 
@@ -34,24 +34,30 @@ class Row(NamedTuple):
 
 
 def options(description: str | None, turns: int) -> Parser:
-    """A parser with what every such script takes; `turns` is its default."""
+    """Returns a parser with the options of every such script; `turns` is a default."""
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
     parser.add_argument(
-        "--turns", type=number(int, 1), default=turns, help=f"of both (default: {turns})"
+        "--turns",
+        type=number(int, 1),
+        default=turns,
+        help=f"A B A B ... (default: {turns})",
     )
     return parser
 
 
 def machine() -> str:
-    """What the numbers depend on, in a line."""
+    """Says in a line what the numbers depend on."""
     return f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32"
 
 
 def both_passes(
     layer: nn.Module, x: torch.Tensor, forward: Callable[[torch.Tensor], torch.Tensor]
 ) -> Callable[[], None]:
-    """Forward and backward of a layer on x, which needs a gradient; all gradients from nothing."""
+    """Returns a run: forward and backward of a layer on x, all gradients from nothing.
+
+    x must require a gradient.
+    """
     d_out = torch.randn_like(forward(x))
 
     def run() -> None:
@@ -64,7 +70,7 @@ def both_passes(
 
 @torch.no_grad()
 def reread(model: nn.Module, length: int, x: torch.Tensor) -> None:
-    """Writes greedily without a state: all of x (1, T) is read once more for every character."""
+    """Writes greedily without a state: reads all of x (1, T) once more for every character."""
     for _ in range(length):
         x = torch.cat([x[:, 1:], model(x)[0][:, -1:].argmax(2)], dim=1)
 
@@ -72,7 +78,7 @@ def reread(model: nn.Module, length: int, x: torch.Tensor) -> None:
 def in_turns(
     sides: Mapping[str, Callable[[], object]], *, turns: int = 10, warmup: int = 2
 ) -> dict[str, list[float]]:
-    """Calls every side once a turn -> its seconds in each turn, the warm-up left out."""
+    """Calls every side once a turn; returns its seconds in each turn, the warm-up left out."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(warmup + turns):
         for name, run in sides.items():
@@ -84,7 +90,7 @@ def in_turns(
 
 
 def spread(values: list[float]) -> float:
-    """Half the distance between the quartiles, as a share of the median; 0 for one value."""
+    """Computes half the distance between the quartiles, by the median; 0 for one value."""
     if len(values) < 2:
         return 0.0
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -99,14 +105,14 @@ def row(
     *,
     bound: float | None = None,
 ) -> Row:
-    """What `in_turns` measured of two sides -> their line."""
+    """Makes the line of two sides that `in_turns` measured."""
     ratios = [a / b for a, b in zip(measured[ours], measured[theirs], strict=True)]
     medians = (f"{1000 * statistics.median(measured[side]):,.1f} ms" for side in (ours, theirs))
     return Row(what, *medians, statistics.median(ratios), spread(ratios), bound)
 
 
 def table(rows: list[Row]) -> str:
-    """The rows in Markdown."""
+    """Renders the rows in Markdown."""
     lines = [HEAD]
     for line in rows:
         within = "" if line.spread is None else f"± {100 * line.spread:.0f} %"

@@ -1,7 +1,8 @@
 """An adversarial autoencoder on digits, fully connected.
 
-Makhzani et al. 2015, "Adversarial autoencoders": an autoencoder whose codes a discriminator tells
-from draws of the prior N(0, I), and which learns to make them alike. So the decoder can draw.
+Makhzani et al. 2015, "Adversarial autoencoders": a discriminator tells the encoder's latents from
+samples of the prior N(0, I), and the encoder learns to make them alike. So the decoder can turn
+samples of the prior into pictures.
 
 Run: python models/aae/train.py
 """
@@ -19,20 +20,22 @@ class ModelConfig:
     """The "model" section of config.json."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
-    z_dim: int = key("Z, numbers in a code", low=1)
+    z_dim: int = key("Z, numbers in a latent vector", low=1)
     hidden_size: int = key("H, width of the hidden layers", low=1)
 
 
 class Encoder(nn.Module):
-    """Pictures (B, 1, 28, 28) in [0, 1] -> codes (B, Z): one for each picture, no distribution."""
+    """Pictures (B, 1, 28, 28) in [0, 1] -> latents (B, Z): a point each, not a distribution."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         H = config.hidden_size
         self.layers = nn.Sequential(
             nn.Flatten(),  # (B, 784)
-            *(nn.Linear(784, H), nn.ReLU()),  # (B, H)
-            *(nn.Linear(H, H), nn.ReLU()),  # (B, H)
+            nn.Linear(784, H),  # (B, H)
+            nn.ReLU(),
+            nn.Linear(H, H),  # (B, H)
+            nn.ReLU(),
             nn.Linear(H, config.z_dim),  # (B, Z)
         )
 
@@ -41,14 +44,16 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes (B, Z) -> logits (B, 1, 28, 28); `torch.sigmoid` of them is the picture."""
+    """Latents (B, Z) -> logits (B, 1, 28, 28); `torch.sigmoid` of them is the picture."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         H = config.hidden_size
         self.layers = nn.Sequential(
-            *(nn.Linear(config.z_dim, H), nn.ReLU()),  # (B, H)
-            *(nn.Linear(H, H), nn.ReLU()),  # (B, H)
+            nn.Linear(config.z_dim, H),  # (B, H)
+            nn.ReLU(),
+            nn.Linear(H, H),  # (B, H)
+            nn.ReLU(),
             nn.Linear(H, 784),  # (B, 784)
             nn.Unflatten(1, (1, 28, 28)),  # (B, 1, 28, 28)
         )
@@ -67,24 +72,26 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(config)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pictures (B, 1, 28, 28) -> their reconstructions in [0, 1], their codes (B, Z)."""
+        """Pictures (B, 1, 28, 28) -> their reconstructions in [0, 1], their latents (B, Z)."""
         z = self.encoder(x)
-        return self.draw(z), z
+        return self.decode(z), z
 
-    def draw(self, z: torch.Tensor) -> torch.Tensor:
-        """z (B, Z) -> pictures (B, 1, 28, 28) in [0, 1]."""
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """Turns latents z (B, Z) into pictures (B, 1, 28, 28) in [0, 1]."""
         return torch.sigmoid(self.decoder(z))
 
 
 class Discriminator(nn.Module):
-    """Codes (B, Z) -> logits (B, 1): above 0 for draws of the prior."""
+    """Latents (B, Z) -> logits (B, 1): above 0 for samples of the prior."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         H = config.hidden_size
         self.layers = nn.Sequential(
-            *(nn.Linear(config.z_dim, H), nn.LeakyReLU(0.2)),  # (B, H)
-            *(nn.Linear(H, H), nn.LeakyReLU(0.2)),  # (B, H)
+            nn.Linear(config.z_dim, H),  # (B, H)
+            nn.LeakyReLU(0.2),
+            nn.Linear(H, H),  # (B, H)
+            nn.LeakyReLU(0.2),
             nn.Linear(H, 1),  # (B, 1)
         )
 

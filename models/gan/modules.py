@@ -19,15 +19,15 @@ class ModelConfig:
     """The "model" section of config.json."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
-    z_dim: int = key("Z, numbers that the generator draws a picture from", low=1)
+    z_dim: int = key("Z, numbers of noise that the generator turns into a picture", low=1)
 
 
 def block(inputs: int, outputs: int) -> list[nn.Module]:
-    """Linear, batch normalisation, leaky ReLU: (B, inputs) -> (B, outputs)."""
+    """Returns linear, batch normalisation and leaky ReLU: (B, inputs) -> (B, outputs)."""
     return [
         nn.Linear(inputs, outputs),
-        # By name: a bare second value is eps. 0.8 there, meant as a momentum, is a well-known slip
-        # that damps every feature of less than unit variance.
+        # By name, since a bare second value is eps: 0.8 there, meant as a momentum, is a well-known
+        # slip that damps every feature of less than unit variance.
         nn.BatchNorm1d(outputs, eps=1e-5, momentum=0.1),
         nn.LeakyReLU(0.2),
     ]
@@ -40,19 +40,21 @@ class Generator(nn.Module):
         super().__init__()
         self.z_dim = config.z_dim
         self.layers = nn.Sequential(
-            *(nn.Linear(config.z_dim, 128), nn.LeakyReLU(0.2)),  # (B, 128)
+            nn.Linear(config.z_dim, 128),  # (B, 128)
+            nn.LeakyReLU(0.2),
             *block(128, 256),  # (B, 256)
             *block(256, 512),  # (B, 512)
             *block(512, 1024),  # (B, 1024)
-            *(nn.Linear(1024, 784), nn.Tanh()),  # (B, 784)
+            nn.Linear(1024, 784),  # (B, 784)
+            nn.Tanh(),
             nn.Unflatten(1, (1, 28, 28)),  # (B, 1, 28, 28)
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return self.layers(z)
 
-    def draw(self, z: torch.Tensor) -> torch.Tensor:
-        """z (B, Z) -> pictures (B, 1, 28, 28) in [0, 1]."""
+    def generate(self, z: torch.Tensor) -> torch.Tensor:
+        """Turns noise z (B, Z) into pictures (B, 1, 28, 28) in [0, 1]."""
         return (self(z) + 1) / 2
 
 
@@ -63,8 +65,10 @@ class Discriminator(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Flatten(),  # (B, 784)
-            *(nn.Linear(784, 512), nn.LeakyReLU(0.2)),  # (B, 512)
-            *(nn.Linear(512, 256), nn.LeakyReLU(0.2)),  # (B, 256)
+            nn.Linear(784, 512),  # (B, 512)
+            nn.LeakyReLU(0.2),
+            nn.Linear(512, 256),  # (B, 256)
+            nn.LeakyReLU(0.2),
             nn.Linear(256, 1),  # (B, 1)
         )
 
@@ -72,5 +76,5 @@ class Discriminator(nn.Module):
         return self.layers(x)
 
     def probability(self, x: torch.Tensor) -> torch.Tensor:
-        """Pictures (B, 1, 28, 28) -> the probability (B, 1) of being real."""
+        """Computes the probability (B, 1) that pictures (B, 1, 28, 28) in [-1, 1] are real."""
         return torch.sigmoid(self(x))

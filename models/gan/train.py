@@ -1,37 +1,44 @@
 """Train the GAN on MNIST.
 
     python models/gan/train.py                             by config.json
-    python models/gan/train.py --data.dataset digits --training.epochs 20 --ckpt_name small
+    python models/gan/train.py --dataset digits --epochs 20 --ckpt_name small
 
 Writes checkpoints/<run>/ and results/<run>/, there samples at the start, the middle and the end.
 Then: python models/gan/test.py
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
 import torch
 
 from models.gan.modules import Discriminator, Generator, ModelConfig
-from utils import config as configuration
 from utils.command_line import parse
 from utils.digits.training import (
-    DataConfig,
+    DigitConfig,
     DigitTask,
-    TrainingConfig,
     descend,
-    forged_nats,
-    genuine_nats,
-    train,
+    fake_loss,
+    load_digits,
+    real_loss,
 )
 from utils.errors import command
 from utils.images.data import Images
 from utils.training.curves import Measure
+from utils.training.loop import fit
+from utils.training.run import open_run
+from utils.training.task import Batch
 
-CONFIG = configuration.schema(model=ModelConfig, data=DataConfig, training=TrainingConfig)
+
+@dataclass(frozen=True)
+class Config(DigitConfig):
+    """The sections of config.json."""
+
+    kind = "gan"
+    model: ModelConfig
 
 
 class GANTask(DigitTask):
@@ -42,7 +49,6 @@ class GANTask(DigitTask):
     log(1 - D(G(z))), their equation 1, is flat where the discriminator is sure.
     """
 
-    kind = "gan"
     columns = ("train_generator_nats", "train_discriminator_nats", "val_frechet", "learning_rate")
     measure = Measure(
         "nats per decision",
@@ -52,35 +58,43 @@ class GANTask(DigitTask):
         ),
     )
 
-    def __init__(self, training: Images, validation: Images, config: Any) -> None:
-        generator, discriminator = Generator(config.model), Discriminator()
-        super().__init__(generator, discriminator, training, validation, config)
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        training: Images,
+        validation: Images,
+        config: Config,
+    ) -> None:
+        super().__init__("generator", generator, discriminator, training, validation, config)
+        self.generator, self.discriminator = generator, discriminator
 
-    def learn(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        z = torch.randn(len(x), self.player.z_dim, device=self.device)
-        fake = self.player(z)  # (B, 1, 28, 28)
+    def step(self, batch: Batch, number: int) -> dict[str, float]:
+        """Learns from pictures (B, 1, 28, 28) in [0, 1]."""
+        x = batch[0].to(self.device)
+        z = torch.randn(len(x), self.generator.z_dim, device=self.device)
+        fake = self.generator(z)  # (B, 1, 28, 28)
         both = torch.cat([2 * x - 1, fake.detach()])  # (2 B, 1, 28, 28) in [-1, 1]
         of_real, of_fake = self.discriminator(both).chunk(2)  # (B, 1) each
-        discriminator_nats = (genuine_nats(of_real) + forged_nats(of_fake)) / 2
-        descend(self.discriminator_optimizer, discriminator_nats)
+        discriminator_nats = (real_loss(of_real) + fake_loss(of_fake)) / 2
+        descend(self.optimizers["discriminator"], discriminator_nats)
 
-        generator_nats = genuine_nats(self.discriminator(fake))
-        descend(self.player_optimizer, generator_nats)
+        generator_nats = real_loss(self.discriminator(fake))
+        descend(self.optimizers["generator"], generator_nats)
+        self.average_weights(self.generator, number)
         return {
-            "train_generator_nats": generator_nats,
-            "train_discriminator_nats": discriminator_nats,
+            "train_generator_nats": generator_nats.item(),
+            "train_discriminator_nats": discriminator_nats.item(),
         }
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    config, args, overrides = parse(
-        argv,
-        description=__doc__,
-        config_type=CONFIG,
-        default_file=Path(__file__).with_name("config.json"),
-    )
-    train(GANTask, config, args, overrides)
+    call = parse(argv, __doc__, Config, Path(__file__).with_name("config.json"))
+    with open_run(call) as run:
+        training, validation = load_digits(run.config.data, few=run.dry)
+        generator, discriminator = Generator(run.config.model), Discriminator()
+        fit(GANTask(generator, discriminator, training, validation, run.config), run)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.lstm.recurrence import Recurrence
+from models.lstm.recurrence import read_fast
 from utils.config import key
+from utils.errors import SettingError
 from utils.helper_functions import characters
 
 State = tuple[torch.Tensor, torch.Tensor]
+RECURRENT_INIT = {"orthogonal": nn.init.orthogonal_, "xavier": nn.init.xavier_uniform_}
+KERNELS = ("fast", "readable")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,49 @@ class ModelConfig:
     hidden_size: int = key("H, hidden units of every layer", low=1)
     layers: int = key("LSTM layers on top of each other", low=1)
     dropout: float = key("share of every layer's output dropped in training", low=0, below=1)
-    recurrent_init: str = key("start of U", choices=("orthogonal", "xavier"))
+    recurrent_init: str = key("initialisation of U", choices=tuple(RECURRENT_INIT))
+    kernel: str = key(
+        "fast: a backward pass derived by hand; readable: step by step, for study",
+        choices=KERNELS,
+        default="fast",
+    )
+
+
+def step(
+    Wx_b: torch.Tensor, h: torch.Tensor, c: torch.Tensor, U: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Computes the equations: W x_t + b (B, 4H), h_{t-1} and c_{t-1} (B, H) -> h_t, c_t (B, H)."""
+    i, f, g, o = torch.addmm(Wx_b, h, U.T).chunk(4, dim=1)  # W x_t + b + U h_{t-1}, (B, H) each
+    i = torch.sigmoid(i)
+    f = torch.sigmoid(f)
+    g = torch.tanh(g)
+    o = torch.sigmoid(o)
+    c = f * c + i * g
+    h = o * torch.tanh(c)
+    return h, c
+
+
+def read(
+    x: torch.Tensor,
+    h: torch.Tensor,
+    c: torch.Tensor,
+    W: torch.Tensor,
+    U: torch.Tensor,
+    b: torch.Tensor,
+    *,
+    dropout: nn.Module,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Reads characters one after another: the readable form, whose gradient autograd finds.
+
+    x (T, B, I), h and c (B, H), W (4H, I), U (4H, H), b (4H) -> outputs (T, B, H), h_T and c_T.
+    `dropout` falls on every h_t: on the output and on what step t + 1 reads.
+    """
+    outputs = []
+    for Wx_b in functional.linear(x, W, b):  # the part of all T that needs no earlier output
+        h, c = step(Wx_b, h, c, U)
+        h = dropout(h)
+        outputs.append(h)
+    return torch.stack(outputs), h, c
 
 
 class LSTMLayer(nn.Module):
@@ -45,6 +90,11 @@ class LSTMLayer(nn.Module):
 
     `hidden_dropout` drops that share of h_t in training, with a new mask at every step. What is
     left of h_t is both the output and what step t + 1 reads; the cell c_t is never dropped.
+
+    Two forms give the same numbers: `read` above, and `read_fast` with a gradient derived by hand
+    (recurrence.py). `read` takes a stream of single characters, dropout inside the loop, and
+    everything with kernel="readable"; `read_fast` takes all else. SettingError for an unknown
+    `recurrent_init` or `kernel`.
     """
 
     def __init__(
@@ -54,58 +104,35 @@ class LSTMLayer(nn.Module):
         *,
         recurrent_init: str = "orthogonal",
         hidden_dropout: float = 0.0,
+        kernel: str = "fast",
     ) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
+        if recurrent_init not in RECURRENT_INIT:
+            raise SettingError(
+                f"recurrent_init: {recurrent_init!r} is not one of {list(RECURRENT_INIT)}"
+            )
+        if kernel not in KERNELS:
+            raise SettingError(f"kernel: {kernel!r} is not one of {list(KERNELS)}")
         self.W = nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.U = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.b = nn.Parameter(torch.zeros(4 * hidden_size))
-        recurrent = {"orthogonal": nn.init.orthogonal_, "xavier": nn.init.xavier_uniform_}
-        if recurrent_init not in recurrent:
-            raise ValueError(f"recurrent_init: {recurrent_init!r} is not one of {list(recurrent)}")
         for W_gate, U_gate in zip(self.W.chunk(4), self.U.chunk(4), strict=True):
             nn.init.xavier_uniform_(W_gate)  # gate by gate: the fan out of a gate is H, not 4H
-            recurrent[recurrent_init](U_gate)
+            RECURRENT_INIT[recurrent_init](U_gate)
         with torch.no_grad():
             self.b.chunk(4)[1].fill_(1.0)  # open forget gates: gradients reach back from the start
         self.hidden_dropout = nn.Dropout(hidden_dropout)
+        self.kernel = kernel
 
     def forward(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """x (B, T, I), state h and c (B, H) each -> outputs (B, T, H), the state after x."""
-        h, c = state
-        x = x.transpose(0, 1)  # (T, B, I)
-        if len(x) == 1:  # a stream, one character at a time
-            h, c = self.step(self.project(x[0]), h, c)
-            return h[:, None], (h, c)
-        if self.training and self.hidden_dropout.p > 0:
-            outputs, (h, c) = self.read(x, (h, c))
-        else:  # what `read` does, with the gradient derived by hand: see recurrence.py
-            outputs, h, c = Recurrence.apply(x, h, c, self.W, self.U, self.b)
+        inputs = x.transpose(0, 1), *state, self.W, self.U, self.b  # x (T, B, I)
+        dropping = self.training and self.hidden_dropout.p > 0
+        if self.kernel == "readable" or dropping or x.shape[1] == 1:
+            outputs, h, c = read(*inputs, dropout=self.hidden_dropout)
+        else:
+            outputs, h, c = read_fast(*inputs)
         return outputs.transpose(0, 1), (h, c)  # (B, T, H)
-
-    def project(self, x: torch.Tensor) -> torch.Tensor:
-        """x (..., I) -> W x + b (..., 4H): the part of the gates that needs no earlier output."""
-        return functional.linear(x, self.W, self.b)
-
-    def read(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """The recurrence in plain steps: x (T, B, I) -> outputs (T, B, H), state."""
-        h, c = state
-        outputs = []
-        for Wx_b in self.project(x):  # of all T in one product, outside the loop
-            h, c = self.step(Wx_b, h, c)
-            outputs.append(h)
-        return torch.stack(outputs), (h, c)
-
-    def step(self, Wx_b: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> State:
-        """W x_t + b (B, 4H), h_{t-1} and c_{t-1} (B, H) -> h_t and c_t (B, H)."""
-        i, f, g, o = torch.addmm(Wx_b, h, self.U.T).chunk(4, dim=1)  # W x_t + b + U h_{t-1}
-        i = torch.sigmoid(i)
-        f = torch.sigmoid(f)
-        g = torch.tanh(g)
-        o = torch.sigmoid(o)
-        c = f * c + i * g
-        h = self.hidden_dropout(o * torch.tanh(c))
-        return h, c
 
 
 class LSTM(nn.Module):
@@ -113,7 +140,8 @@ class LSTM(nn.Module):
 
     `out, (h, c) = lstm(x)` or `lstm(x, (h, c))`: x (B, T, I), out (B, T, H), h and c (L, B, H).
     Without a state it starts from zeros. ValueError where the shapes do not fit. `dropout` falls
-    on what one layer hands to the next, `hidden_dropout` on h inside the loop (see LSTMLayer).
+    on what one layer hands to the next, `hidden_dropout` on h inside the loop; `kernel` chooses
+    the form that computes (see LSTMLayer for both).
     """
 
     def __init__(
@@ -125,6 +153,7 @@ class LSTM(nn.Module):
         dropout: float = 0.0,
         recurrent_init: str = "orthogonal",
         hidden_dropout: float = 0.0,
+        kernel: str = "fast",
     ) -> None:
         super().__init__()
         self.input_size = input_size
@@ -135,6 +164,7 @@ class LSTM(nn.Module):
                 hidden_size,
                 recurrent_init=recurrent_init,
                 hidden_dropout=hidden_dropout,
+                kernel=kernel,
             )
             for depth in range(layers)
         )
@@ -163,6 +193,8 @@ class LSTM(nn.Module):
 class Model(nn.Module):
     """Next-character model: one-hot character -> LSTM -> a score for every symbol."""
 
+    position_limit = None  # a text may be of any length
+
     def __init__(self, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
         self.vocabulary = vocabulary
@@ -172,11 +204,12 @@ class Model(nn.Module):
             config.layers,
             dropout=config.dropout,
             recurrent_init=config.recurrent_init,
+            kernel=config.kernel,
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden_size, vocabulary)
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
-        """Codes x (B, T) in 0..V-1, state (h, c) -> logits (B, T, V) of the next one, state."""
+        """Codes x (B, T) in 0..V-1, state (h, c) -> logits (B, T, V) of the next code, state."""
         out, state = self.lstm(characters(x, self.vocabulary, self.head.weight.dtype), state)
         return self.head(self.dropout(out)), state

@@ -19,26 +19,40 @@ a_t = W x_t + U h_{t-1} + b, one product each:
     dU += Σ_t da_t^T h_{t-1},   dW += Σ_t da_t^T x_t,   db += Σ_t da_t,   dx_t = da_t W
 
 What remains in the loop are the products with U and a few small steps in place; the views of every
-character are made beforehand. `LSTMLayer.step` in modules.py is the readable form; a test
-holds the two equal, and gradcheck approves the derivation.
+character are made beforehand. `read` in modules.py is the readable form, called alike; tests hold
+the two equal, and gradcheck approves the derivation.
 """
 
 from typing import Any
 
 import torch
 
-PIECE = 2**21  # numbers of da, T' B 4H, that are worked on at a time
+PIECE = 2**21  # numbers of da, T' B 4H, that are worked on at a time: about what a cache holds
 
 # By torch's names: grad * y * (1 - y) for y = σ(a), and grad * (1 - y^2) for y = tanh(a).
 sigmoid_backward = torch.ops.aten.sigmoid_backward
 tanh_backward = torch.ops.aten.tanh_backward
 
 
-class Recurrence(torch.autograd.Function):
-    """A layer: x (T, B, I), h_0 and c_0 (B, H), then W (4H, I), U (4H, H), b (4H).
+def read_fast(
+    x: torch.Tensor,
+    h: torch.Tensor,
+    c: torch.Tensor,
+    W: torch.Tensor,
+    U: torch.Tensor,
+    b: torch.Tensor,
+    *,
+    piece: int = PIECE,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Reads characters one after another: the fast twin of `read` in modules.py.
 
-    Returns h_1..h_T (T, B, H), and once more h_T with c_T, (B, H) each.
+    x (T, B, I), h and c (B, H), W (4H, I), U (4H, H), b (4H) -> outputs (T, B, H), h_T and c_T.
     """
+    return Recurrence.apply(x, h, c, W, U, b, piece)
+
+
+class Recurrence(torch.autograd.Function):
+    """The layer as one operation of autograd: `read_fast` forwards, the equations above back."""
 
     @staticmethod
     def forward(
@@ -46,9 +60,11 @@ class Recurrence(torch.autograd.Function):
         x: torch.Tensor,
         h: torch.Tensor,
         c: torch.Tensor,
-        *weights: torch.Tensor,
+        W: torch.Tensor,
+        U: torch.Tensor,
+        b: torch.Tensor,
+        piece: int,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        W, U, b = weights
         x = x.contiguous()
         T, B, H = len(x), *h.shape
         gates = x.new_empty(T, B, 4 * H)  # i, f, g, o side by side
@@ -69,6 +85,7 @@ class Recurrence(torch.autograd.Function):
             h, c = torch.mul(o, tanh_c_next, out=h_next), c_next
         gates[:, :, 2 * H : 3 * H].mul_(2).sub_(1)  # g itself
         ctx.save_for_backward(x, W, U, gates, hs, cs, tanh_c)
+        ctx.piece = piece
         return hs[1:], hs[T].clone(), cs[T].clone()
 
     @staticmethod
@@ -82,7 +99,7 @@ class Recurrence(torch.autograd.Function):
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         da_next, dc = torch.zeros_like(gates[0]), d_c.clone()
         dc_thrice = dc[:, None]  # (B, 1, H)
-        steps = min(T, max(1, PIECE // max(1, 4 * B * H)))
+        steps = min(T, max(1, ctx.piece // max(1, 4 * B * H)))
         for_da, for_through_h = x.new_empty(steps, B, 4 * H), x.new_empty(steps, B, H)
         for start in reversed(range(0, T, steps)):
             piece = slice(start, min(start + steps, T))
@@ -113,4 +130,4 @@ class Recurrence(torch.autograd.Function):
             db += da.sum(dim=0)
             if dx is not None:
                 torch.mm(da, W, out=dx[piece].flatten(0, 1))
-        return dx, da_next @ U, dc, dW, dU, db
+        return dx, da_next @ U, dc, dW, dU, db, None

@@ -1,12 +1,13 @@
 """Train the LSTM on text.
 
     python models/lstm/train.py                            the default text, by config.json
-    python models/lstm/train.py --model.hidden_size 64 --training.epochs 5 --ckpt_name small
+    python models/lstm/train.py --hidden_size 64 --training.epochs 5 --ckpt_name small
 
 Writes checkpoints/<run>/ and results/<run>/. Then: python models/lstm/test.py
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
@@ -14,22 +15,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 from models.lstm.modules import Model, ModelConfig
 from utils.command_line import parse
 from utils.errors import command
-from utils.text.training import config_type, train
+from utils.text.data import load_text
+from utils.text.training import NextCharacter, TextConfig
+from utils.training.loop import fit
+from utils.training.run import open_run
 
 
-def build(config: ModelConfig, alphabet: list[str]) -> Model:
-    return Model(len(alphabet), config)
+@dataclass(frozen=True)
+class Config(TextConfig):
+    """The sections of config.json."""
+
+    kind = "lstm"
+    model: ModelConfig
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    config, args, overrides = parse(
-        argv,
-        description=__doc__,
-        config_type=config_type(ModelConfig),
-        default_file=Path(__file__).with_name("config.json"),
-    )
-    train("lstm", build, config, args, overrides)
+    call = parse(argv, __doc__, Config, Path(__file__).with_name("config.json"))
+    with open_run(call) as run:
+        text = load_text(run.config.data, few=run.dry)
+        model = Model(len(text.alphabet), run.config.model)
+        fit(NextCharacter(model, text, run.config), run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Palindromes of digits, drawn for training and for validation so that none is in both.
+"""Palindromes of digits, sampled for training and for validation so that none is in both.
 
 A palindrome of T + 1 digits is decided by its first half, the free digits (for an odd length with
 the middle one). With T = 5 there are 3 of them, so 1,000 palindromes: 1 2 3 3 2 1 is one. The
@@ -11,21 +11,21 @@ import numpy as np
 
 
 def free_digits(T: int) -> int:
-    """How many digits decide a palindrome of T + 1: half of them, rounded up."""
+    """Returns how many digits decide a palindrome of T + 1: half of them, rounded up."""
     return T // 2 + 1
 
 
 def palindromes(free: np.ndarray, T: int) -> np.ndarray:
-    """Free digits (N, F) -> their palindromes (N, T + 1)."""
+    """Completes free digits (N, F) to their palindromes (N, T + 1)."""
     mirrored = free[:, ::-1]
     return np.concatenate([free, mirrored[:, 2 * free.shape[1] - (T + 1) :]], axis=1)
 
 
 def held_out(free: np.ndarray) -> np.ndarray:
-    """Free digits (N, F) -> which of them are for validation, bool (N,): about a fifth.
+    """Says which of the free digits (N, F) are for validation, bool (N,): about a fifth.
 
-    By their hash (FNV-1a, 64 bits), so the split needs no list: it is the same on every machine,
-    in every run and for any seed, however many palindromes there are.
+    Their hash decides (FNV-1a, 64 bits), so the split needs no list: it is the same on every
+    machine, in every run and for any seed, however many palindromes there are.
     """
     hashed = np.full(len(free), 0xCBF29CE484222325, dtype=np.uint64)
     for digit in free.T.astype(np.uint64):
@@ -33,8 +33,10 @@ def held_out(free: np.ndarray) -> np.ndarray:
     return (hashed >> np.uint64(32)) % np.uint64(5) == 0  # FNV mixes its upper half best
 
 
-def draw(count: int, T: int, rng: np.random.Generator, *, validation: bool) -> np.ndarray:
-    """`count` palindromes of one split at random, with replacement: uint8 (count, T + 1)."""
+def sample_palindromes(
+    count: int, T: int, rng: np.random.Generator, *, validation: bool
+) -> np.ndarray:
+    """Samples palindromes of one split with replacement: uint8 (count, T + 1)."""
     found = np.empty((0, free_digits(T)), dtype=np.uint8)
     while len(found) < count:
         free = rng.integers(10, size=(2 * count, free_digits(T)), dtype=np.uint8)
@@ -43,14 +45,14 @@ def draw(count: int, T: int, rng: np.random.Generator, *, validation: bool) -> n
 
 
 def validation_set(T: int, limit: int) -> np.ndarray:
-    """The fixed palindromes (N, T + 1) to validate on: all that are held out, or `limit` of them.
+    """Returns the palindromes (N, T + 1) to validate on: all that are held out, `limit` at most.
 
-    The same whatever the seed of a run, so that runs compare. Where there are too many to list,
-    they are drawn, and a few may come twice.
+    They do not depend on the seed of a run, so that runs compare. Where there are too many to
+    list, they are sampled, and a few may come twice.
     """
     F, rng = free_digits(T), np.random.default_rng(0)
     if math.log10(10 * limit) < F:
-        return draw(limit, T, rng, validation=True)
+        return sample_palindromes(limit, T, rng, validation=True)
     free = np.stack(np.unravel_index(np.arange(10**F), (10,) * F), axis=1).astype(np.uint8)
     free = rng.permutation(free[held_out(free)])  # in order, a limit would cut off the nines
     return palindromes(free[:limit], T)

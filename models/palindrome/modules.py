@@ -32,8 +32,8 @@ class ModelConfig:
 class Model(nn.Module):
     """Digits read (B, T) in 0..9 -> logits (B, 10) of the digit that comes after them.
 
-    Dropout falls on h inside the loop: what is dropped at a step neither reaches the gates of the
-    next one nor, at the last, the linear layer. The memory itself, c, is left whole.
+    Dropout falls on h inside the loop: what is dropped at a step reaches neither the gates of the
+    next step nor, after the last one, the linear layer. The memory itself, c, is left whole.
     """
 
     def __init__(self, config: ModelConfig) -> None:

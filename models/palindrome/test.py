@@ -7,7 +7,6 @@ For each palindrome it prints what was read, the digit that comes last, and the 
 its probability; at the end, how many of the validation palindromes are right.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -17,29 +16,31 @@ import torch
 
 from models.palindrome.data import validation_set
 from models.palindrome.modules import Model
-from models.palindrome.train import CONFIG, validation_score
-from utils.command_line import Parser, model_options, number
+from models.palindrome.train import Config, score_validation
+from utils.command_line import Parser, add_model_options, number
 from utils.errors import command
+from utils.training.checkpoint import load_model
 from utils.training.device import evaluating
-from utils.training.run import load_model
+
+
+def build_model(config: Config, content: dict) -> Model:
+    """Makes the model of a checkpoint."""
+    return Model(config.model)
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    model_options(parser, "palindrome")
-    parser.add_argument("--num_samples", type=number(int, 1), default=5, help="default: 5")
+    parser = Parser(description=__doc__)
+    add_model_options(parser, "palindrome")
+    parser.add_argument(
+        "--num_samples", type=number(int, 1), default=5, help="palindromes shown (default: 5)"
+    )
     parser.add_argument(
         "--seed", type=number(int, 0), default=0, help="same seed, same palindromes (default: 0)"
     )
     args = parser.parse_args(argv)
     model, config, content = load_model(
-        "palindrome",
-        args.ckpt_name,
-        args.epoch,
-        CONFIG,
-        lambda config, _: Model(config.model),
-        args.device,
+        Config, args.ckpt_name, args.epoch, build_model, args.device
     )
     held_out = torch.from_numpy(validation_set(config.model.T, config.data.validation))
 
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
             f"read {' '.join(map(str, read))}   last {last}   "
             f"predicted {digit} ({100 * probability:.1f} %){'' if digit == last else '   wrong'}"
         )
-    nats, right = validation_score(model, held_out)
+    nats, right = score_validation(model, held_out)
     print(
         f"\nvalidation: {100 * right:.2f} % of {len(held_out):,} last digits right, "
         f"{nats:.4f} nats each"

@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from utils.config import key
+from utils.errors import SettingError
 from utils.helper_functions import characters
 
 State = tuple[torch.Tensor, ...]
@@ -39,8 +40,13 @@ class ModelConfig:
         "share of every convolution's channels dropped in training", low=0, below=1
     )
     activation: str = key(
-        "behind every convolution; the paper has relu", choices=tuple(ACTIVATIONS), default="relu"
+        "follows every convolution; the paper has relu", choices=tuple(ACTIVATIONS), default="relu"
     )
+
+
+def receptive_field(kernel_size: int, levels: int) -> int:
+    """Computes R: how many characters, the present one included, a prediction depends on."""
+    return 1 + 2 * (kernel_size - 1) * (2**levels - 1)
 
 
 class CausalConv(nn.Module):
@@ -74,7 +80,7 @@ class CausalConv(nn.Module):
         return self.convolve(x), x[:, :, x.shape[2] - self.history :]
 
     def convolve(self, x: torch.Tensor) -> torch.Tensor:
-        """x (B, C, history + T) -> (B, C', T)."""
+        """Computes the sum above: x (B, C, history + T) -> (B, C', T)."""
         if x.shape[2] > self.history + 1:
             return self.conv(x)
         taps = x[:, :, :: self.conv.dilation[0]]  # T = 1, a stream: one product, (B, C k) by W
@@ -87,7 +93,7 @@ class ResidualBlock(nn.Module):
 
     Unlike there, nothing follows the sum: the shortcut stays a straight line through all levels,
     along which gradients pass unchanged (He et al. 2016, "Identity mappings in deep residual
-    networks").
+    networks"). SettingError for an unknown `activation`.
     """
 
     def __init__(
@@ -100,6 +106,8 @@ class ResidualBlock(nn.Module):
         activation: str = "relu",
     ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise SettingError(f"activation: {activation!r} is not one of {list(ACTIVATIONS)}")
         self.activation = ACTIVATIONS[activation]
         self.first = CausalConv(channels, channels, kernel_size, dilation)
         self.second = CausalConv(channels, channels, kernel_size, dilation)
@@ -118,6 +126,8 @@ class ResidualBlock(nn.Module):
 
 class Model(nn.Module):
     """Next-character model: one-hot character -> channels -> L residual blocks -> scores."""
+
+    position_limit = None  # a text may be of any length
 
     def __init__(self, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
@@ -139,26 +149,33 @@ class Model(nn.Module):
     @property
     def receptive_field(self) -> int:
         """How many characters, the present one included, a prediction depends on."""
-        return 1 + 2 * (self.kernel_size - 1) * (2 ** len(self.blocks) - 1)
+        return receptive_field(self.kernel_size, len(self.blocks))
 
-    def levels_for(self, context: int) -> int:
-        """The fewest levels, with this kernel, whose receptive field holds `context` characters."""
+    def levels_for(self, length: int) -> int:
+        """Returns the fewest levels, with this kernel, whose receptive field holds `length`."""
         if self.kernel_size == 1:
             return len(self.blocks)  # it sees one character, however many levels it has
         levels = 1
-        while 1 + 2 * (self.kernel_size - 1) * (2**levels - 1) < context:
+        while receptive_field(self.kernel_size, levels) < length:
             levels += 1
         return levels
+
+    def describe_reach(self, length: int) -> str:
+        """Says how far the model sees, and how many levels would see a window of `length`."""
+        return (
+            f"receptive field: {self.receptive_field} characters "
+            f"({self.levels_for(length)} levels would do to see a window of {length})"
+        )
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Codes x (B, T) in 0..V-1, state (past inputs) -> logits (B, T, V), state.
 
-        The state is one tensor (B, C, (k - 1) d) for each convolution, first to last.
+        The state is one tensor (B, C, (k - 1) d) for each convolution, two to a block.
         """
-        pasts = iter(state) if state is not None else iter([None] * 2 * len(self.blocks))
+        pasts = state if state is not None else (None,) * (2 * len(self.blocks))
         hidden = self.embed(characters(x, self.vocabulary, self.head.weight.dtype))  # (B, T, C)
         hidden, new_state = hidden.transpose(1, 2), []  # (B, C, T), here and nowhere else
-        for block in self.blocks:
-            hidden, past = block(hidden, (next(pasts), next(pasts)))
+        for index, block in enumerate(self.blocks):
+            hidden, past = block(hidden, pasts[2 * index : 2 * index + 2])
             new_state.extend(past)
         return self.head(hidden.transpose(1, 2)), tuple(new_state)  # (B, T, V)

@@ -11,16 +11,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
-from models.tcn.modules import ModelConfig
-from models.tcn.train import build
+from models.tcn.modules import Model
+from models.tcn.train import Config
 from utils.errors import command
-from utils.text.testing import test
+from utils.text.testing import load_text_model, parse_test, show_samples
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    config_file = Path(__file__).with_name("config.json")
-    test("tcn", "TCN", build, ModelConfig, config_file, __doc__, argv)
+    args = parse_test(argv, __doc__, Path(__file__).with_name("config.json"))
+    loaded = load_text_model(Config, Model, args.ckpt_name, args.epoch, args.device)
+    show_samples("TCN", loaded, args)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Train the TCN on text.
 
     python models/tcn/train.py                            the default text, by config.json
-    python models/tcn/train.py --model.channels 64 --training.epochs 5 --ckpt_name small
+    python models/tcn/train.py --channels 64 --training.epochs 5 --ckpt_name small
 
 Writes checkpoints/<run>/ and results/<run>/. Then: python models/tcn/test.py
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
@@ -14,22 +15,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 from models.tcn.modules import Model, ModelConfig
 from utils.command_line import parse
 from utils.errors import command
-from utils.text.training import config_type, train
+from utils.text.data import load_text
+from utils.text.training import NextCharacter, TextConfig
+from utils.training.loop import fit
+from utils.training.run import open_run
 
 
-def build(config: ModelConfig, alphabet: list[str]) -> Model:
-    return Model(len(alphabet), config)
+@dataclass(frozen=True)
+class Config(TextConfig):
+    """The sections of config.json."""
+
+    kind = "tcn"
+    model: ModelConfig
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    config, args, overrides = parse(
-        argv,
-        description=__doc__,
-        config_type=config_type(ModelConfig),
-        default_file=Path(__file__).with_name("config.json"),
-    )
-    train("tcn", build, config, args, overrides)
+    call = parse(argv, __doc__, Config, Path(__file__).with_name("config.json"))
+    with open_run(call) as run:
+        text = load_text(run.config.data, few=run.dry)
+        model = Model(len(text.alphabet), run.config.model)
+        print(model.describe_reach(run.config.training.length))
+        fit(NextCharacter(model, text, run.config), run)
 
 
 if __name__ == "__main__":

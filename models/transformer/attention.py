@@ -25,37 +25,53 @@ Backward, with dX the gradient of the loss by X, from S = Q K^T / √D, P = soft
 
 The last form of dS needs no whole row, so block after block adds its share to dQ, dK and dV. All
 exponentials are powers of 2, which torch computes in half the time: Q takes log2(e) / √D with it,
-and L is a log2. `CausalAttention.full` in modules.py is the readable form; tests hold the two
+and L is a log2. `attend` in modules.py is the readable form, called alike; tests hold the two
 equal, and gradcheck approves the derivation.
 """
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-QUERIES, KEYS = 64, 1024  # of a block, at most; KEYS >= QUERIES
-SCORES = {"cpu": 2**19}  # at a time, over several heads: about what a core's cache holds
-MANY_SCORES = 2**25  # on a GPU, where a larger piece keeps it busy
+
+class Sizes(NamedTuple):
+    """How much is computed at a time, at most."""
+
+    queries: int = 64  # of a block
+    keys: int = 1024  # of a block; at least as many as its queries
+    scores_on_cpu: int = 2**19  # over several heads: about what a core's cache holds
+    scores_on_gpu: int = 2**25  # a larger piece keeps it busy
+
+
+USUAL = Sizes()
+
+
+def attend_fast(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int, *, sizes: Sizes = USUAL
+) -> torch.Tensor:
+    """Computes attention by blocks: the fast twin of `attend` in modules.py.
+
+    q (B, N, T, D), the queries of the last T of S characters; their keys k and values v
+    (B, N, S, D) -> (B, N, T, D). A query looks at the last `context` keys, its own included.
+    float64 is computed as such, all else in float32: long sums are too much for half precision.
+    """
+    return Blockwise.apply(q, k, v, context, sizes)
 
 
 class Blockwise(torch.autograd.Function):
-    """q (B, N, T, D), k and v (B, N, S, D), context -> (B, N, T, D). The queries are the last of S.
-
-    A query looks at the last `context` keys up to its own: see `band` in modules.py. float64 is
-    computed as such, all else in float32: long sums are no matter for half precision.
-    """
+    """Attention as one operation of autograd: `attend_fast` forwards, the equations above back."""
 
     @staticmethod
     def forward(
-        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int, sizes: Sizes
     ) -> torch.Tensor:
         B, N, T, D = q.shape
         S = k.shape[2]
         out = q.new_empty(B, T, N, D).transpose(1, 2)  # in the order of x: heads side by side
         L = q.new_empty(B, N, T, 1, dtype=torch.promote_types(q.dtype, torch.float32))
-        blocks = Blocks(L, S, context)
+        blocks = Blocks(L, S, context, sizes)
         room = blocks.room()
         for part in blocks.parts():
             Q, K, V = (heads(tensor[part], L.dtype) for tensor in (q, k, v))  # (R, T or S, D)
@@ -81,18 +97,18 @@ class Blockwise(torch.autograd.Function):
                 put(out[part][:, :, queries], o.div_(z))
                 put(L[part][:, :, queries], m.add_(z.log2_()))
         ctx.save_for_backward(q, k, v, out, L)
-        ctx.context = context
+        ctx.context, ctx.sizes = context, sizes
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(
         ctx: Any, d_out: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
         q, k, v, out, L = ctx.saved_tensors
         D, S = q.shape[3], k.shape[2]
         dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        blocks = Blocks(L, S, ctx.context)
+        blocks = Blocks(L, S, ctx.context, ctx.sizes)
         room, second_room = blocks.room(), blocks.room()
         for part in blocks.parts():
             Q, K, V = (heads(tensor[part], L.dtype) for tensor in (q, k, v))
@@ -113,50 +129,51 @@ class Blockwise(torch.autograd.Function):
             put(dq[part], dQ.div_(math.sqrt(D)))
             put(dk[part], dK.mul_(math.log(2)))  # Q had log2(e) / √D with it
             put(dv[part], dV)
-        return dq, dk, dv, None
+        return dq, dk, dv, None, None
 
 
 class Blocks:
-    """What is computed at a time: heads in parts, in them blocks of queries and of keys.
+    """Plans what is computed at a time: heads in parts, in them blocks of queries and of keys.
 
-    L (B, N, T, 1) stands for the queries, which are the last T of the S keys' places.
+    L (B, N, T, 1) stands for the queries, those of the last T of the S characters.
     """
 
-    def __init__(self, L: torch.Tensor, S: int, context: int) -> None:
+    def __init__(self, L: torch.Tensor, S: int, context: int, sizes: Sizes) -> None:
         self.B, self.N, self.T, _ = L.shape
-        self.S, self.context, self.past = S, context, S - self.T
-        block = min(QUERIES, self.T) * min(KEYS, S, context + QUERIES - 1)
-        scores = SCORES.get(L.device.type, MANY_SCORES)
+        self.context, self.past, self.sizes = context, S - self.T, sizes
+        queries = min(sizes.queries, self.T)
+        block = queries * min(sizes.keys, S, context + sizes.queries - 1)
+        scores = sizes.scores_on_cpu if L.device.type == "cpu" else sizes.scores_on_gpu
         self.heads_at_a_time = min(self.B * self.N, max(1, scores // block))
         self.room = lambda: L.new_empty(self.heads_at_a_time * block)  # memory for their scores
-        hidden = L.new_full((min(QUERIES, self.T),) * 2, -math.inf)
+        hidden = L.new_full((queries, queries), -math.inf)
         self.future, self.forgotten = hidden.triu(1), hidden.tril(-1)
 
     def parts(self) -> Iterator[tuple[slice, slice]]:
-        """(rows of the batch, heads): some whole rows, or some heads of one."""
+        """Yields (rows of the batch, heads): some whole rows, or some heads of one."""
         rows, heads = max(1, self.heads_at_a_time // self.N), min(self.N, self.heads_at_a_time)
         for b in range(0, self.B, rows):
             for n in range(0, self.N, heads):
                 yield slice(b, b + rows), slice(n, n + heads)
 
     def meetings(self) -> Iterator[tuple[slice, list[slice]]]:
-        """Each block of queries with the blocks of keys that it looks at.
+        """Yields each block of queries with the blocks of keys that it looks at.
 
         Keys come from right to left: the first block has every query's own key, so that no row of
         scores is hidden from end to end before its largest one is known.
         """
-        for a in range(0, self.T, QUERIES):
-            b = min(a + QUERIES, self.T)
+        for a in range(0, self.T, self.sizes.queries):
+            b = min(a + self.sizes.queries, self.T)
             oldest = max(0, self.past + a - self.context + 1)  # key of the first query
-            ends = range(self.past + b, oldest, -KEYS)
-            yield slice(a, b), [slice(max(oldest, end - KEYS), end) for end in ends]
+            ends = range(self.past + b, oldest, -self.sizes.keys)
+            yield slice(a, b), [slice(max(oldest, end - self.sizes.keys), end) for end in ends]
 
     def hide(self, scores: torch.Tensor, queries: slice, keys: slice) -> None:
         """Adds -inf in place to scores (R, queries, keys) where a query may not look.
 
-        That is two triangles, however wide the block between them. 4 queries, context 3: the key
-        of the first query is the first column of `future` (u), and the key context - 1 before it
-        the first column of `forgotten` (l).
+        These are two triangles, however wide the block between them. With 4 queries and context 3:
+        the first query's own key stands in the first column of `future` (u), the key context - 1
+        before it in the first column of `forgotten` (l).
 
             . . 1 u u u
             l . . 1 u u
@@ -174,13 +191,13 @@ class Blocks:
 
 
 def product(a: torch.Tensor, b: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
-    """a (R, queries, D), b (R, keys, D) -> a b^T (R, queries, keys), in room's memory."""
+    """Computes a b^T (R, queries, keys) of a (R, queries, D), b (R, keys, D) in room's memory."""
     shape = (len(a), a.shape[1], b.shape[1])
     return torch.bmm(a, b.transpose(1, 2), out=room[: math.prod(shape)].view(shape))
 
 
 def heads(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """(B, N, T, D) of any strides -> (R = B N, T, D), in one piece as bmm likes it."""
+    """Turns (B, N, T, D) of any strides into (R = B N, T, D), contiguous, as bmm needs it."""
     return x.to(dtype).flatten(0, 1).contiguous()
 
 

@@ -7,8 +7,8 @@ each sublayer (Xiong et al. 2020). Attention is equation 1, for a query at t ove
 
 Every layer looks back over `context` characters, itself included: in a full pass this is a band in
 the T x T scores, in a stream a cache of the last context - 1 keys and values. Both are the same
-function, tested equal, however long the text. `CausalAttention.full` is the equation as it stands;
-what trains is the same by blocks, in attention.py.
+function, tested equal, however long the text. `attend` is the equation as it stands; what trains
+is its fast twin, which works by blocks, in attention.py.
 
 What a model knows of order: `positions` "none" leaves it to the causal mask alone (Haviv et al.
 2022), "learned" and "sinusoidal" add a vector to every character, "rotary" turns queries and keys
@@ -23,12 +23,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.transformer.attention import Blockwise
+from models.transformer.attention import attend_fast
 from utils.config import key
+from utils.errors import SettingError
 from utils.helper_functions import characters
 
 Cache = tuple[torch.Tensor, torch.Tensor]  # keys and values, (B, N, S, D) each
 State = tuple[int, tuple[Cache, ...]]  # characters read so far, and every layer's cache
+KERNELS = ("fast", "readable")
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,24 @@ class ModelConfig:
     heads: int = key("N, attention heads of d / N features each", low=1)
     layers: int = key("blocks on top of each other", low=1)
     context: int = key("characters that every layer attends to, itself included", low=1)
-    positions: str = key("order", choices=("none", "learned", "sinusoidal", "rotary"))
+    positions: str = key(
+        "what tells the order of characters", choices=("none", "learned", "sinusoidal", "rotary")
+    )
     dropout: float = key("share of every sublayer's output dropped in training", low=0, below=1)
     window: int | None = key(
-        "attend to so few characters only; null: to the context", low=1, default=None
+        "attend to this many characters only; null: to the context", low=1, default=None
+    )
+    kernel: str = key(
+        "fast: by blocks, the backward pass derived by hand; readable: the equation, for study",
+        choices=KERNELS,
+        default="fast",
     )
 
 
 def sinusoids(first: int, count: int, width: int) -> torch.Tensor:
-    """cos and sin of t / 10000^(2j / width) for t = first, ... -> (2, count, width / 2), float64.
+    """Computes cos and sin of t / 10000^(2j / width), t = first, ...: (2, count, width / 2).
 
-    Vaswani et al. 2017, section 3.5. On the CPU and in double precision, since a stream counts far.
+    Vaswani et al. 2017, section 3.5. In float64 and on the CPU, since t of a long stream is large.
     """
     t = torch.arange(first, first + count, dtype=torch.float64)[:, None]
     angles = t / 10_000 ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
@@ -65,9 +74,9 @@ def rotate(x: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
 
 
 def band(queries: int, keys: int, context: int, device: torch.device) -> torch.Tensor:
-    """(queries, keys), True where a query may look: 0 <= t - s < context.
+    """Returns a mask (queries, keys), True where a query may look: 0 <= t - s < context.
 
-    The queries are the last ones among the keys. context 3, 4 queries after 1 cached key:
+    The queries are the last ones among the keys. With context 3 and 4 queries after 1 cached key:
 
         1 1 . . .
         1 1 1 . .
@@ -79,11 +88,32 @@ def band(queries: int, keys: int, context: int, device: torch.device) -> torch.T
     return (distance >= 0) & (distance < context)
 
 
-class CausalAttention(nn.Module):
-    """Multi-head attention to the last `context` characters (Vaswani et al. 2017, 3.2)."""
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int) -> torch.Tensor:
+    """Computes equation 1: the readable form, whose gradient autograd finds.
 
-    def __init__(self, width: int, heads: int, context: int) -> None:
+    q (B, N, T, D), the queries of the last T of S characters; their keys k and values v
+    (B, N, S, D) -> (B, N, T, D). A query looks at the last `context` keys, its own included.
+    """
+    T, S = q.shape[2], k.shape[2]
+    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])  # (B, N, T, S)
+    if T > 1 or context < S:  # else a single query, which may look at everything there is
+        scores = scores.masked_fill(~band(T, S, context, q.device), -math.inf)
+    return torch.softmax(scores, dim=3) @ v  # (B, N, T, D)
+
+
+class CausalAttention(nn.Module):
+    """Multi-head attention to the last `context` characters (Vaswani et al. 2017, 3.2).
+
+    Two forms give the same numbers: `attend` above, and `attend_fast` by blocks (attention.py).
+    `attend` takes single queries (a stream has no blocks), and everything with kernel="readable";
+    `attend_fast` takes all else. SettingError for an unknown `kernel`.
+    """
+
+    def __init__(self, width: int, heads: int, context: int, *, kernel: str = "fast") -> None:
         super().__init__()
+        if kernel not in KERNELS:
+            raise SettingError(f"kernel: {kernel!r} is not one of {list(KERNELS)}")
+        self.kernel = kernel
         self.heads = heads
         self.context = context
         self.qkv = nn.Linear(width, 3 * width)
@@ -94,7 +124,7 @@ class CausalAttention(nn.Module):
     ) -> tuple[torch.Tensor, Cache]:
         """x (B, T, d), the cache so far -> output (B, T, d), the next cache.
 
-        waves (2, T, D / 2) turn the new characters' queries and keys: rotary positions.
+        Rotary positions are waves (2, T, D / 2), which turn the new characters' queries and keys.
         """
         B, T, d = x.shape
         q, k, v = self.qkv(x).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
@@ -102,29 +132,22 @@ class CausalAttention(nn.Module):
             q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
             k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)  # (B, N, S, D)
-        blockwise = T > 1  # the same, faster; a single query has no blocks
-        out = Blockwise.apply(q, k, v, self.context) if blockwise else self.full(q, k, v)
+        kernel = attend if self.kernel == "readable" or T == 1 else attend_fast
+        out = kernel(q, k, v, self.context)  # (B, N, T, D)
         out = out.transpose(1, 2).reshape(B, T, d)  # heads side by side
         first = max(0, k.shape[2] - (self.context - 1))  # older ones are never looked at again
         return self.out(out), (k[:, :, first:], v[:, :, first:])
 
-    def full(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """Equation 1: queries q (B, N, T, D), the last ones among k and v (B, N, S, D) -> as q."""
-        T, S = q.shape[2], k.shape[2]
-        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])  # (B, N, T, S)
-        if T > 1 or self.context < S:  # else a single query, which may look at all there is
-            visible = band(T, S, self.context, q.device)
-            scores = scores.masked_fill(~visible, -math.inf)
-        return torch.softmax(scores, dim=3) @ v  # (B, N, T, D)
 
-
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention, then a two-layer network on every character, each beside a shortcut."""
 
-    def __init__(self, width: int, heads: int, context: int, *, dropout: float) -> None:
+    def __init__(
+        self, width: int, heads: int, context: int, *, dropout: float, kernel: str = "fast"
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = CausalAttention(width, heads, context)
+        self.attention = CausalAttention(width, heads, context, kernel=kernel)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
@@ -143,7 +166,7 @@ class Block(nn.Module):
 class Model(nn.Module):
     """Next-character model: one-hot character -> d features -> blocks -> scores.
 
-    ValueError where heads do not divide the width, or a head's width is odd with "rotary" (the
+    SettingError where heads do not divide the width, or a head's width is odd with "rotary" (the
     width itself with "sinusoidal"): both work on pairs.
     """
 
@@ -151,13 +174,15 @@ class Model(nn.Module):
         super().__init__()
         width = config.width
         if width % config.heads:
-            raise ValueError(f"model.width {width} is not a multiple of model.heads {config.heads}")
+            raise SettingError(
+                f"model.width {width} is not a multiple of model.heads {config.heads}"
+            )
         if config.positions == "rotary" and width // config.heads % 2:
-            raise ValueError(
+            raise SettingError(
                 f"rotary positions need an even width per head, not {width // config.heads}"
             )
         if config.positions == "sinusoidal" and width % 2:
-            raise ValueError(f"sinusoidal positions need an even model.width, not {width}")
+            raise SettingError(f"sinusoidal positions need an even model.width, not {width}")
         self.vocabulary = vocabulary
         self.positions = config.positions
         context = min(config.context, config.window or config.context)
@@ -166,7 +191,9 @@ class Model(nn.Module):
             self.position_table = nn.Parameter(0.02 * torch.randn(config.context, width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, context, dropout=config.dropout)
+            TransformerBlock(
+                width, config.heads, context, dropout=config.dropout, kernel=config.kernel
+            )
             for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)
@@ -182,7 +209,7 @@ class Model(nn.Module):
 
     @property
     def position_limit(self) -> int | None:
-        """The last character that `learned` positions can count to; None where there is no end."""
+        """The most characters that `learned` positions can count; None where there is no end."""
         return len(self.position_table) if self.positions == "learned" else None
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:

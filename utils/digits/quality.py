@@ -68,7 +68,7 @@ class Judge:
         return frechet_distance(moments(features), self.reference), shares.tolist()
 
 
-def shares_line(shares: list[float]) -> str:
+def describe_shares(shares: list[float]) -> str:
     """The shares of the digits in one line, those below 5 % pointed out."""
     rare = ", ".join(str(digit) for digit, share in enumerate(shares) if share < 0.05)
     parts = ", ".join(f"{digit}: {100 * share:.1f} %" for digit, share in enumerate(shares))

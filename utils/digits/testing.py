@@ -1,58 +1,58 @@
 """What models/gan/test.py and models/aae/test.py share: options, loading, the evaluation."""
 
 import argparse
-from typing import Any
-
-from torch import nn
+from collections.abc import Callable
+from pathlib import Path
 
 from utils import files
-from utils.command_line import Parser, model_options, number
-from utils.digits.quality import Judge, shares_line
-from utils.digits.training import draw
+from utils.command_line import Parser, add_model_options, number
+from utils.config import read_json
+from utils.digits.quality import Judge, describe_shares
+from utils.digits.training import DigitConfig, GenerativeModel, sample_pictures
 from utils.files import shown
 from utils.images.data import Images
 from utils.images.figures import picture_rows
 from utils.images.mnist import digits
-from utils.training.run import load_model
+from utils.training.checkpoint import Loaded, load_model
 
-EVALUATED = 10_000  # draws of an evaluation, as many as MNIST has test pictures
+EVALUATED = 10_000  # pictures of an evaluation, as many as MNIST has test pictures
 
 
-def options(description: str, default_run: str) -> Parser:
-    """The options of both."""
-    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    model_options(parser, default_run)
+def make_parser(description: str | None, config_file: Path) -> Parser:
+    """Makes the parser of both; the default run is the config's."""
+    parser = Parser(description=description)
+    add_model_options(parser, read_json(config_file)["model"]["name"])
     pictures = parser.add_argument_group("the pictures")
     pictures.add_argument(
         "--num_samples", type=number(int, 1), default=64, help="pictures drawn (default: 64)"
     )
-    pictures.add_argument("--seed", type=number(int, 0), default=0, help="same seed, same pictures")
+    pictures.add_argument(
+        "--seed", type=number(int, 0), default=0, help="same seed, same pictures (default: 0)"
+    )
     return parser
 
 
-def load_player(
-    kind: str, player_type: type[nn.Module], config_type: type, args: argparse.Namespace
-) -> tuple[nn.Module, Any, int]:
-    """A run's checkpoint -> what draws, its config, its epoch."""
-    player, config, content = load_model(
-        kind,
-        args.ckpt_name,
-        args.epoch,
-        config_type,
-        lambda config, _: player_type(config.model),
-        args.device,
-    )
-    return player, config, content["epoch"]
+def load_digit_model(
+    config_type: type[DigitConfig],
+    model_type: Callable[..., GenerativeModel],
+    args: argparse.Namespace,
+) -> Loaded:
+    """Loads what generates pictures from a run's checkpoint."""
+
+    def build_model(config: DigitConfig, _: dict) -> GenerativeModel:
+        return model_type(config.model)
+
+    return load_model(config_type, args.ckpt_name, args.epoch, build_model, args.device)
 
 
-def evaluate(player: nn.Module, config: Any, args: argparse.Namespace) -> Images:
-    """Writes samples.png, prints the Fréchet distance and the digits; returns the test pictures."""
+def evaluate(model: GenerativeModel, dataset: str, args: argparse.Namespace) -> Images:
+    """Writes samples.png, prints Fréchet distance and digits; returns the test pictures."""
     columns = max(n for n in range(1, 17) if args.num_samples % n == 0)
-    pictures = draw(player, args.num_samples, args.seed).unflatten(0, (-1, columns))
+    pictures = sample_pictures(model, args.num_samples, args.seed).unflatten(0, (-1, columns))
     file = files.result_folder(args.ckpt_name) / "samples.png"
     print("wrote", shown(picture_rows(pictures, file)))
-    test = digits(config.data.dataset)[1]
-    distance, shares = Judge(config.data.dataset, test).score(draw(player, EVALUATED, args.seed))
+    test = digits(dataset)[1]
+    distance, shares = Judge(dataset, test).score(sample_pictures(model, EVALUATED, args.seed))
     print(f"Fréchet distance of {EVALUATED:,} draws to {test.source}: {distance:.3f}")
-    print(f"digits drawn: {shares_line(shares)}")
+    print(f"digits drawn: {describe_shares(shares)}")
     return test

@@ -28,8 +28,11 @@ class ProtocolConfig:
     length: int = key("characters written", low=1)
 
 
-def places(size: int, count: int, window: int) -> list[int]:
-    """Where `count` evenly spaced windows start in `size` characters. UserError if none fits."""
+def space_evenly(size: int, count: int, window: int) -> list[int]:
+    """Finds where `count` windows start, evenly spaced in `size` characters.
+
+    UserError where none fits.
+    """
     if size < window:
         raise UserError(f"{size} characters are fewer than a prompt and its continuation, {window}")
     return [int(place) for place in np.linspace(0, size - window, count + 2)[1:-1]]
@@ -38,40 +41,36 @@ def places(size: int, count: int, window: int) -> list[int]:
 class Protocol:
     """Collects what was written at each epoch; `entries` travels with the checkpoint."""
 
-    def __init__(self, config: Any, text: Text) -> None:
+    def __init__(self, config: ProtocolConfig, text: Text) -> None:
         self.config = config
         self.alphabet = text.alphabet
         self.entries: list[dict[str, Any]] = []
-        wanted = config.protocol
-        self.window = wanted.prompt_length + wanted.length
+        self.window = config.prompt_length + config.length
         self.passages = []  # (where from, codes of prompt and original continuation)
-        from_training = (wanted.prompts + 1) // 2
+        from_training = (config.prompts + 1) // 2
         for name, codes, count in (
             ("training", text.training, from_training),
-            ("validation", text.validation, wanted.prompts - from_training),
+            ("validation", text.validation, config.prompts - from_training),
         ):
-            for place in places(len(codes), count, self.window) if count else []:
+            for place in space_evenly(len(codes), count, self.window) if count else []:
                 self.passages.append((name, np.asarray(codes[place : place + self.window])))
 
     def add(self, row: dict[str, Any], model: nn.Module) -> None:
         """Continues every prompt, greedily, and remembers it with the losses of this epoch."""
-        wanted = self.config.protocol
         written = []
         for _, codes in self.passages:
-            prompt = torch.from_numpy(codes[: wanted.prompt_length].astype(np.int64))
-            continuation, _ = write(model, prompt, wanted.length, temperature=0)
+            prompt = torch.from_numpy(codes[: self.config.prompt_length].astype(np.int64))
+            continuation, _ = write(model, prompt, self.config.length, temperature=0)
             written.append(decode(continuation, self.alphabet))
         losses = {name: row[name] for name in ("epoch", "train_nats", "val_nats")}
         self.entries.append(losses | {"written": written})
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, run: str, data: str) -> None:
         """Writes the whole protocol: per passage the original, then every epoch's continuation."""
-        name, data = self.config.model.name, self.config.data.name
-        wanted = self.config.protocol
         lines = [
-            f"# What {name} writes, early and late",
+            f"# What {run} writes, early and late",
             "",
-            f"{wanted.prompt_length} characters of data/{data} are read, {wanted.length} written, "
+            f"{self.config.prompt_length} characters of data/{data} are read, {self.config.length} written, "
             "always the likeliest next one. `↵` is a line end.",
             "",
             "| epoch | training nats per character | validation nats per character |",
@@ -82,16 +81,16 @@ class Protocol:
             lines.append(f"| {entry['epoch']} | {losses} |")
         for index, (split, codes) in enumerate(self.passages):
             passage = decode(codes, self.alphabet)
-            prompt, original = passage[: wanted.prompt_length], passage[wanted.prompt_length :]
+            prompt, original = passage[: self.config.prompt_length], passage[self.config.prompt_length :]
             lines += ["", f"## Passage {index + 1}, from the {split} text", "", "```"]
             rows = [("prompt", prompt), ("original", original)]
             rows += [(f"epoch {e['epoch']}", e["written"][index]) for e in self.entries]
-            lines += [f"{label:>10}  {visible(text)}" for label, text in rows]
+            lines += [f"{label:>10}  {make_visible(text)}" for label, text in rows]
             lines.append("```")
         write_whole(path, ("\n".join(lines) + "\n").encode("utf-8"))
 
 
-def visible(text: str) -> str:
-    """A text on one line: line ends as ↵, other control characters escaped."""
+def make_visible(text: str) -> str:
+    """Puts a text on one line: line ends as ↵, other control characters escaped."""
     text = text.replace("\r\n", "↵").replace("\n", "↵")
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

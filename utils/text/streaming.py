@@ -6,9 +6,9 @@ exists once. Nothing is ever read twice, with one exception: positions that end 
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
+from utils.text.data import TextModel
 from utils.training.device import evaluating
 
 
@@ -19,15 +19,15 @@ class Reader:
     Where they end, it starts anew from the last half of what it read; `restarts` counts how often.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: TextModel) -> None:
         self.model = model
         self.state = None
-        self.limit = getattr(model, "position_limit", None)
+        self.limit = model.position_limit
         self.recent = None  # what was read since the last start, kept only where there is a limit
         self.restarts = 0
 
     def read(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes (B, T) -> logits (B, T, V) of the character after each of them."""
+        """Reads codes (B, T); returns logits (B, T, V) of the character after each of them."""
         if self.limit is None:
             logits, self.state = self.model(codes, self.state)
             return logits
@@ -47,8 +47,8 @@ class Reader:
         return torch.cat(parts, dim=1)
 
 
-def stream_score(model: nn.Module, codes: np.ndarray, piece: int = 1024) -> tuple[float, float]:
-    """How well a whole text (N,) is predicted -> (nats per character, share of right guesses).
+def score_stream(model: TextModel, codes: np.ndarray, piece: int = 1024) -> tuple[float, float]:
+    """Measures how well a whole text (N,) is predicted: nats per character, share guessed right.
 
     Starting cold, every character is predicted exactly once, from all those before it in this text.
     Before the first one nothing is known: it counts as a guess among V equally likely symbols.
@@ -67,11 +67,11 @@ def stream_score(model: nn.Module, codes: np.ndarray, piece: int = 1024) -> tupl
     return nats / len(codes), right / len(codes)
 
 
-def block_score(model: nn.Module, codes: np.ndarray, block: int = 256, batch: int = 32) -> float:
-    """Nats per character on cold blocks: the text cut into blocks that know nothing before them.
+def score_blocks(model: TextModel, codes: np.ndarray, block: int = 256, batch: int = 32) -> float:
+    """Measures nats per character on cold blocks, which know nothing of the text before them.
 
-    The measure of projects that evaluate on separate windows; it flatters no long memory. A text of
-    N characters gives the N - 1 predictions of its characters from the second on.
+    Projects that evaluate on separate windows measure so; it gives no credit for a long memory. A
+    text of N characters gives the N - 1 predictions of its characters from the second on.
     """
     nats = 0.0
     with evaluating(model) as device:
@@ -97,7 +97,7 @@ def choose(
     top_k: int | None = None,
     generator: torch.Generator | None = None,
 ) -> int:
-    """Logits (V,) -> the code drawn from softmax(logits / temperature), among the k best ones.
+    """Samples a code from softmax(logits / temperature), logits (V,), among the k best ones.
 
     Temperature 0 is greedy: the likeliest code. Logits (2, 1, 0) have the probabilities
     (0.67, 0.24, 0.09) at temperature 1, (0.87, 0.12, 0.02) at 0.5, and (0.73, 0.27, 0) at top_k 2.
@@ -113,7 +113,7 @@ def choose(
 
 
 def write(
-    model: nn.Module,
+    model: TextModel,
     prompt: torch.Tensor,
     length: int,
     *,
@@ -121,7 +121,7 @@ def write(
     top_k: int | None = None,
     seed: int = 0,
 ) -> tuple[torch.Tensor, int]:
-    """Reads a prompt (T >= 1,), then writes `length` characters, each read back as the next input.
+    """Reads a prompt (T >= 1,), then writes `length` characters, reading each back as its input.
 
     Returns the codes written (length,), and how often `learned` positions made it start anew.
     """

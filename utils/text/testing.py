@@ -3,26 +3,34 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
-from utils.command_line import Parser, model_options, number
+from utils.command_line import Parser, add_model_options, number
 from utils.config import read_json
 from utils.errors import UserError
-from utils.text.data import Text, decode, encode, load_text
-from utils.text.protocol import places
-from utils.text.streaming import block_score, stream_score, write
-from utils.text.training import built, config_type, score_line
-from utils.training.run import load_model
+from utils.text.data import DataConfig, Text, TextModel, decode, encode, load_text
+from utils.text.protocol import space_evenly
+from utils.text.streaming import write
+from utils.text.training import TextConfig, describe_score
+from utils.training.checkpoint import Loaded, load_model
 
 
-def options(description: str, default_run: str) -> Parser:
-    """The options that every text model's test.py has."""
-    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    model_options(parser, default_run)
+class Passage(NamedTuple):
+    """Codes to be read, and how the original goes on: None for a prompt of the user's."""
+
+    prompt: torch.Tensor
+    original: torch.Tensor | None
+
+
+def parse_test(
+    argv: list[str] | None, description: str | None, config_file: Path
+) -> argparse.Namespace:
+    """Reads the command line of a text model's test.py; the default run is the config's."""
+    parser = Parser(description=description)
+    add_model_options(parser, read_json(config_file)["model"]["name"])
     text = parser.add_argument_group("the text")
     text.add_argument("--prompt", metavar="TEXT", help="write on from this, not from the data")
     text.add_argument(
@@ -31,7 +39,9 @@ def options(description: str, default_run: str) -> Parser:
         default="validation",
         help="where prompts come from, evenly spaced (default: validation)",
     )
-    text.add_argument("--num_samples", type=number(int, 1), default=3, help="default: 3")
+    text.add_argument(
+        "--num_samples", type=number(int, 1), default=3, help="texts written (default: 3)"
+    )
     text.add_argument(
         "--prompt_length", type=number(int, 1), default=30, help="characters fed in (default: 30)"
     )
@@ -42,83 +52,75 @@ def options(description: str, default_run: str) -> Parser:
         "--temperature",
         type=number(float, 0),
         default=0.7,
-        help="0 takes the likeliest character, 1 draws by the model's probabilities (default: 0.7)",
+        help="0 takes the likeliest character, 1 samples from the model's probabilities "
+        "(default: 0.7)",
     )
-    text.add_argument("--top_k", type=number(int, 1), help="draw among the k likeliest only")
-    text.add_argument("--seed", type=number(int, 0), default=0, help="same seed, same text")
-    return parser
+    text.add_argument("--top_k", type=number(int, 1), help="sample among the k likeliest only")
+    text.add_argument(
+        "--seed", type=number(int, 0), default=0, help="same seed, same text (default: 0)"
+    )
+    return parser.parse_args(argv)
 
 
 def load_text_model(
-    kind: str,
+    config_type: type[TextConfig],
+    model_type: Callable[..., TextModel],
     run: str,
-    epoch: str | None,
-    build: Callable[[Any, list[str]], nn.Module],
-    model_config: type,
+    epoch: str | None = None,
     device: str = "auto",
-) -> tuple[nn.Module, Any, dict[str, Any]]:
-    """utils.run.load_model for a model that is built for an alphabet."""
-    return load_model(
-        kind,
-        run,
-        epoch,
-        config_type(model_config),
-        lambda config, content: built(build, config.model, content["alphabet"]),
-        device,
-    )
+) -> Loaded:
+    """Loads a run's model, built for the alphabet in its checkpoint."""
+
+    def build_model(config: TextConfig, content: dict) -> TextModel:
+        return model_type(len(content["alphabet"]), config.model)
+
+    return load_model(config_type, run, epoch, build_model, device)
 
 
-def text_of(config: Any, content: dict[str, Any]) -> Text | None:
-    """The text a checkpoint was trained on, or None where it is not there (as on another machine).
+def find_text(data: DataConfig, alphabet: list[str]) -> Text | None:
+    """Loads the text a model was trained on; None where it is not there, as on another machine.
 
     UserError where data of that name is there, but of another alphabet.
     """
     try:
-        text = load_text(config.data.name)
+        text = load_text(data)
     except UserError:
         return None
-    if text.alphabet != content["alphabet"]:
-        raise UserError(f"data/{config.data.name} is not the text this model was trained on")
+    if text.alphabet != alphabet:
+        raise UserError(f"data/{data.name} is not the text this model was trained on")
     return text
 
 
-def test(
-    kind: str,
-    title: str,
-    build: Callable[[Any, list[str]], nn.Module],
-    model_config: type,
-    config_file: Path,
-    description: str,
-    argv: list[str] | None,
-) -> None:
-    """The whole of a test.py: prints samples beside the original, then one line of numbers."""
-    parser = options(description, read_json(config_file)["model"]["name"])
-    args = parser.parse_args(argv)
-    model, config, content = load_text_model(
-        kind, args.ckpt_name, args.epoch, build, model_config, args.device
-    )
-    alphabet = content["alphabet"]
-    text = text_of(config, content)
+def choose_passages(args: argparse.Namespace, text: Text | None, loaded: Loaded) -> list[Passage]:
+    """Takes the prompt that was given, or evenly spaced passages of the text.
+
+    UserError for an empty prompt, or where there is neither.
+    """
     if args.prompt is not None:
-        prompt = encode(args.prompt, alphabet)
+        prompt = encode(args.prompt, loaded.content["alphabet"])
         if len(prompt) == 0:
             raise UserError("--prompt is empty: give at least one character")
-        passages = [(prompt, None)] * args.num_samples
-    elif text is None:
+        return [Passage(prompt, None)] * args.num_samples
+    if text is None:
         raise UserError(
-            f"data/{config.data.name} is not there: prepare it with data_preparation.py, "
+            f"data/{loaded.config.data.name} is not there: prepare it with data_preparation.py, "
             "or give a --prompt"
         )
-    else:
-        source, window = getattr(text, args.split), args.prompt_length + args.length
-        passages = []
-        for place in places(len(source), args.num_samples, window):
-            codes = torch.from_numpy(np.asarray(source[place : place + window], dtype=np.int64))
-            passages.append((codes[: args.prompt_length], codes[args.prompt_length :]))
+    source, window = getattr(text, args.split), args.prompt_length + args.length
+    passages = []
+    for place in space_evenly(len(source), args.num_samples, window):
+        codes = torch.from_numpy(np.asarray(source[place : place + window], dtype=np.int64))
+        passages.append(Passage(codes[: args.prompt_length], codes[args.prompt_length :]))
+    return passages
 
-    print(
-        f"{title} {args.ckpt_name}, epoch {content['epoch']}, trained on data/{config.data.name}\n"
-    )
+
+def show_samples(title: str, loaded: Loaded, args: argparse.Namespace) -> None:
+    """Prints what was fed in, the original and what the model writes; then one line of numbers."""
+    model, config, content = loaded
+    alphabet, data = content["alphabet"], config.data
+    text = find_text(data, alphabet)
+    passages = choose_passages(args, text, loaded)
+    print(f"{title} {args.ckpt_name}, epoch {content['epoch']}, trained on data/{data.name}\n")
     exact = []
     for index, (prompt, original) in enumerate(passages):
         written, restarts = write(
@@ -139,7 +141,6 @@ def test(
     if exact:
         print(f"{100 * np.mean(exact):.1f} % of the characters written are the original's")
     if text is None:
-        print(f"validation: data/{config.data.name} is not there, so no numbers")
+        print(f"validation: data/{data.name} is not there, so no numbers")
     else:
-        nats, right = stream_score(model, text.validation)
-        print(score_line(nats, right, block_score(model, text.validation)))
+        print(describe_score(model, text.validation))

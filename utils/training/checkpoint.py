@@ -1,28 +1,31 @@
 """Checkpoints: state dicts and plain values in one file that alone rebuilds its model.
 
 Keys of a text model's checkpoint: format, project, torch (versions), kind ("lstm", ...), config,
-alphabet, epoch, step, row (the losses at that time), model (its weights); `last.pt` also holds
-"training": optimizer, random state, place in the data, carried state, history.
+alphabet, epoch, row (the losses at that time), model (its weights); `last.pt` also holds "training":
+the place in the data with the history, and what the task keeps (task.py).
 """
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from utils import files
+from utils.config import C, Config, build
 from utils.errors import UserError
 from utils.files import shown, write_whole
+from utils.training.device import choose_device
 
 FORMAT = 1
 PROJECT = "1.0"
 
 
 class Content(dict[str, Any]):
-    """A checkpoint's entries. One that is missing is the file's fault, and said to be."""
+    """A checkpoint's entries. Where one is missing, the error blames the file."""
 
     def __init__(self, entries: Mapping[str, Any], path: Path) -> None:
         super().__init__(entries)
@@ -43,7 +46,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load(path: Path, kind: str | None = None) -> dict[str, Any]:
-    """A checkpoint of this kind, or of any, on the CPU. UserError where there is no sound one."""
+    """Loads a checkpoint of this kind, or of any, to the CPU. UserError without a sound one."""
     try:
         with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
             if archive.testzip() is not None:
@@ -72,15 +75,15 @@ def load(path: Path, kind: str | None = None) -> dict[str, Any]:
 
 
 def epoch_file(folder: Path, epoch: str | int) -> Path:
-    """ "last", "best" or a number -> its file in a run's folder."""
+    """Names the file in a run's folder of "last", "best" or a numbered epoch."""
     is_number = isinstance(epoch, int) or epoch.isdecimal()
     return folder / (f"epoch_{int(epoch):04}.pt" if is_number else f"{epoch}.pt")
 
 
 def find(run: str, epoch: str | None = None) -> Path:
-    """The file of a run: checkpoints/<run>/, then the shipped pretrained/<run>.pt.
+    """Finds the file of a run: in checkpoints/<run>/, else the shipped pretrained/<run>.pt.
 
-    epoch is "last", "best" (the default) or a number. UserError lists what is there instead.
+    `epoch` is "last", "best" (the default) or a number. UserError lists what is there instead.
     """
     folder, shipped = files.checkpoint_folder(run), files.ROOT / "pretrained" / f"{run}.pt"
     if folder.is_dir() and any(folder.glob("*.pt")):
@@ -98,8 +101,8 @@ def find(run: str, epoch: str | None = None) -> Path:
     return shipped
 
 
-def rebuild(model: torch.nn.Module, content: Mapping[str, Any], path: Path) -> None:
-    """Loads a checkpoint's weights into its model. UserError where they do not fit."""
+def rebuild(model: nn.Module, content: Mapping[str, Any], path: Path) -> None:
+    """Puts a checkpoint's weights into its model. UserError where they do not fit."""
     try:
         model.load_state_dict(content["model"])
     except (RuntimeError, KeyError, AttributeError, TypeError):
@@ -107,3 +110,32 @@ def rebuild(model: torch.nn.Module, content: Mapping[str, Any], path: Path) -> N
             f"{shown(path)}: its weights do not fit its own config: "
             "train again, or take another --epoch"
         ) from None
+
+
+class Loaded(NamedTuple):
+    """A model from a checkpoint on its device, with its settings and the file's content."""
+
+    model: nn.Module
+    config: Config
+    content: dict[str, Any]
+
+
+def load_model(
+    config_type: type[C],
+    run: str,
+    epoch: str | None,
+    build_model: Callable[[C, dict[str, Any]], nn.Module],
+    device: str = "auto",
+) -> Loaded:
+    """Loads a run's model. Its checkpoint is all that is needed.
+
+    `build_model(config, content)` makes the model that the weights are put into. UserError where
+    there is no such run, or not a sound one of this kind.
+    """
+    where = choose_device(device)
+    path = find(run, epoch)
+    content = load(path, config_type.kind)
+    config = build(content.get("config"), config_type, shown(path))
+    model = build_model(config, content)
+    rebuild(model, content, path)
+    return Loaded(model.to(where), config, content)

@@ -1,7 +1,10 @@
-"""The curves of a training: what its losses are nats of, and loss.png."""
+"""The curves of a training: what its losses are nats of, loss.png, and TensorBoard's events."""
 
 import math
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +15,10 @@ COLORS = ("#2b6cb0", "#dd7a1f", "#2f855a", "#805ad5")
 
 
 class Measure(NamedTuple):
-    """What a model's losses are nats of, which columns of history.csv are drawn as curves, and,
-    where bits are reported beside nats, how many dimensions share them."""
+    """What a model's losses are nats of, and which columns of history.csv are drawn as curves.
+
+    Where bits are reported beside nats, `dimensions` is how many share them.
+    """
 
     nats: str  # "nats per character"
     bits: str | None = None  # "bits per character"
@@ -27,10 +32,10 @@ class Measure(NamedTuple):
         return bits * self.dimensions * math.log(2)
 
 
-def loss_curves(
+def draw_losses(
     history: Sequence[dict[str, Any]], path: Path, title: str, measure: Measure, monitor: str
 ) -> None:
-    """The measure's columns, one point an epoch, in nats (left axis) and bits (right axis)."""
+    """Draws the measure's columns, a point an epoch, in nats (left axis) and bits (right axis)."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")  # no pyplot: no window, no state
     axes = figure.add_subplot()
     epochs = [row["epoch"] for row in history]
@@ -57,3 +62,21 @@ def loss_curves(
     axes.legend(frameon=False)  # where it hides least
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+
+
+@contextmanager
+def open_tensorboard(folder: Path, done: int) -> Iterator[Any]:
+    """Opens a SummaryWriter that goes on after so many steps.
+
+    Its thread reports a full disk twice: to us, at our next call, and in a traceback, kept back here.
+    """
+    with warnings.catch_warnings():  # its own dependencies' deprecations are not ours to mend
+        warnings.simplefilter("ignore")
+        from torch.utils.tensorboard import SummaryWriter  # slow to import: only for training
+    usual = threading.excepthook
+    threading.excepthook = lambda it: None if issubclass(it.exc_type, OSError) else usual(it)
+    try:
+        with SummaryWriter(str(folder), purge_step=done + 1 if done else None) as board:
+            yield board
+    finally:
+        threading.excepthook = usual

@@ -13,7 +13,7 @@ from utils.training import distributed
 
 
 def choose_device(name: str) -> torch.device:
-    """auto is CUDA when present, else MPS, else the CPU. UserError where the device is absent."""
+    """Chooses for auto: CUDA when present, else MPS, else the CPU. UserError for an absent one."""
     present = {
         "cuda": torch.cuda.is_available(),
         # torchrun's processes have no way to share gradients on it.
@@ -25,12 +25,12 @@ def choose_device(name: str) -> torch.device:
     if not present[name]:
         raise UserError(f"this machine has no {name} device: use auto or cpu")
     if name == "cuda":
-        distributed.own_gpu()
+        distributed.take_own_gpu()
     return torch.device(name)
 
 
 def in_precision(name: str, device: torch.device) -> torch.autocast:
-    """Inside, "bfloat16" lets the large products of a forward pass have 8 bits of mantissa, not 24.
+    """Lets the large products of a forward pass have 8 bits of mantissa, not 24, for "bfloat16".
 
     It is mixed precision (Micikevicius et al. 2018): weights, optimiser, and sums such as the loss
     stay float32. A bfloat16 has the range of a float32, so gradients need no scaling. On a GPU made
@@ -40,7 +40,7 @@ def in_precision(name: str, device: torch.device) -> torch.autocast:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """The state of torch's random numbers, on the CPU and on the device."""
+    """Reads the state of torch's random numbers, on the CPU and on the device."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -50,7 +50,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def restore_random_state(states: dict[str, Any], device: torch.device) -> None:
-    """Puts back what random_state gave; a run may go on on another device than it began on."""
+    """Puts back what random_state read; a run may go on on another device than it began on."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
@@ -58,18 +58,9 @@ def restore_random_state(states: dict[str, Any], device: torch.device) -> None:
         torch.mps.set_rng_state(states["mps"])
 
 
-def moved(state: Any, device: torch.device | str) -> Any:
-    """A state (tensors in tuples, beside plain numbers) cut off its gradients, on a device."""
-    if isinstance(state, torch.Tensor):
-        return state.detach().to(device)
-    if isinstance(state, tuple):
-        return tuple(moved(part, device) for part in state)
-    return state
-
-
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[torch.device]:
-    """Dropout off and no gradients inside; the model's mode restored after. Gives its device.
+    """Turns dropout and gradients off inside, and restores the mode after. Gives the device.
 
     Weights that are computed from others (by weight_norm) are computed once: they cannot change.
     """

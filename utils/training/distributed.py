@@ -8,7 +8,7 @@ every batch, and the gradients are averaged before each step, so the models stay
 configuration is that of all ranks together: two of them learn what one process would. Rank 0 alone
 writes. Without torchrun there is one rank, and nothing in here does anything.
 
-What is said to "all ranks" must be called by all of them, in the same order, or they wait for ever.
+Every rank must make the calls that concern all ranks, in the same order, or the others wait for ever.
 """
 
 import contextlib
@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from utils.errors import UserError
 
@@ -29,16 +28,17 @@ LOST = re.compile("closed by peer|reset by peer|Broken pipe|[Tt]imed out|Connect
 
 
 def rank() -> int:
+    """Returns this process's number: 0 without torchrun."""
     return distributed.get_rank() if _together() else 0
 
 
 def size() -> int:
-    """How many ranks there are."""
+    """Returns how many ranks there are: 1 without torchrun."""
     return distributed.get_world_size() if _together() else 1
 
 
-def first() -> bool:
-    """Whether this is the rank that writes."""
+def is_first() -> bool:
+    """Tells whether this is the rank that writes."""
     return rank() == 0
 
 
@@ -47,8 +47,8 @@ def _together() -> bool:
 
 
 @contextlib.contextmanager
-def group() -> Iterator[None]:
-    """The ranks that torchrun has started meet at its beginning; only rank 0 prints inside.
+def join_ranks() -> Iterator[None]:
+    """Lets the ranks that torchrun has started meet; inside, only rank 0 prints.
 
     UserError where another rank ends before this one is done.
     """
@@ -60,13 +60,13 @@ def group() -> Iterator[None]:
     import torch._dynamo
 
     distributed.init_process_group(
-        # Gradients go by NCCL where they are on GPUs; all that is said here is on the CPU.
+        # Gradients go by NCCL where they are on GPUs; everything else goes by gloo on the CPU.
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
         timeout=timedelta(hours=12),  # all others wait while rank 0 validates, draws and saves
     )
     try:
         with contextlib.ExitStack() as stack:
-            if not first():
+            if not is_first():
                 nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 stack.enter_context(contextlib.redirect_stdout(nowhere))
             yield
@@ -78,7 +78,22 @@ def group() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def own_gpu() -> None:
+@contextlib.contextmanager
+def in_turns() -> Iterator[None]:
+    """Lets the ranks in one after another: what the first one makes and writes, the next ones find.
+
+    It decorates the functions that load data: `@in_turns()`.
+    """
+    for _ in range(rank()):
+        find_largest(0)
+    try:
+        yield
+    finally:
+        for _ in range(size() - rank() - 1):
+            find_largest(0)
+
+
+def take_own_gpu() -> None:
     """Makes "cuda" this process's own GPU. UserError where a machine has more processes."""
     if not _together():
         return
@@ -91,58 +106,55 @@ def own_gpu() -> None:
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
-def own_random_numbers() -> None:
-    """From here on every rank draws its own: or dropout would take the same from all shares."""
-    if not first():
+def separate_random_numbers() -> None:
+    """Gives every rank its own: dropout would otherwise take the same units from all shares."""
+    if not is_first():
         torch.manual_seed(torch.initial_seed() + rank())
 
 
-def check_batch(batch_size: int) -> None:
-    """UserError where the ranks cannot take equal shares: the mean of means would be another."""
-    if batch_size % size():
+def own_rows(batch_size: int) -> slice:
+    """Returns which rows of a batch are this rank's.
+
+    UserError where the ranks cannot take equal shares: the mean of their means would be another.
+    """
+    rows, rest = divmod(batch_size, size())
+    if rest:
         raise UserError(
             f"a batch_size of {batch_size} cannot be shared by {size()} processes: "
             f"take a multiple of {size()}"
         )
+    return slice(rank() * rows, (rank() + 1) * rows)
 
 
-def share(batch: Any) -> Any:
-    """A batch, one tensor (B, ...) or a tuple of them -> this rank's rows. UserError as above."""
-    if isinstance(batch, tuple):
-        return tuple(map(share, batch))
-    check_batch(len(batch))
-    rows = len(batch) // size()
-    return batch[rank() * rows : (rank() + 1) * rows]
+def average_gradients(modules: Iterable[nn.Module]) -> None:
+    """Gives all ranks rank 0's weights; from here on every backward pass averages the gradients.
 
-
-def parallel(model: nn.Module) -> nn.Module:
-    """The model as a training step calls it: its backward pass averages all ranks' gradients.
-
-    All else, evaluation above all, is done with the model itself. A BatchNorm layer normalises each
-    share by the share's own mean, so with it the losses are not quite those of the whole batch; its
-    running statistics are those of rank 0's shares, which are handed on before each step.
+    A BatchNorm layer still normalises each share by the share's own mean, so with it the losses are
+    not quite those of the whole batch; the running statistics that count are those of rank 0.
     """
-    return DistributedDataParallel(model) if _together() else model
+    if not _together():
+        return
 
+    def average_gradient(parameter: torch.Tensor) -> None:
+        parameter.grad /= size()
+        distributed.all_reduce(parameter.grad)
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """The same where a model takes part in two losses, which DistributedDataParallel cannot."""
-    if _together():
-        gradients = [parameter.grad for parameter in parameters]
-        add_up(gradients)
-        for gradient in gradients:
-            gradient /= size()
+    for module in modules:
+        for tensor in module.state_dict().values():
+            distributed.broadcast(tensor, 0)
+        for parameter in module.parameters():
+            parameter.register_post_accumulate_grad_hook(average_gradient)
 
 
 def add_up(tensors: Iterable[torch.Tensor]) -> None:
-    """Each tensor becomes the sum of all ranks' own."""
+    """Turns each tensor into the sum of all ranks' own."""
     if _together():
         for tensor in tensors:
             distributed.all_reduce(tensor)
 
 
-def mean(values: dict[str, float]) -> dict[str, float]:
-    """Every value's mean over all ranks."""
+def average(values: dict[str, float]) -> dict[str, float]:
+    """Averages every value over all ranks."""
     if not _together():
         return values
     numbers = torch.tensor(list(values.values()), dtype=torch.float64)
@@ -150,8 +162,8 @@ def mean(values: dict[str, float]) -> dict[str, float]:
     return dict(zip(values, (numbers / size()).tolist(), strict=True))
 
 
-def largest(value: int) -> int:
-    """The largest value of all ranks."""
+def find_largest(value: int) -> int:
+    """Returns the largest value of all ranks."""
     if not _together():
         return value
     number = torch.tensor(value)
@@ -159,12 +171,12 @@ def largest(value: int) -> int:
     return int(number)
 
 
-def from_first(make: Callable[[], Any]) -> Any:
-    """What make() gives on rank 0, given to all ranks; so is a UserError that it raises there."""
+def ask_first(make: Callable[[], Any]) -> Any:
+    """Gives all ranks what make() returns on rank 0, or raises the UserError that it raises there."""
     if not _together():
         return make()
     made = [None]
-    if first():
+    if is_first():
         try:
             made = [make()]
         except UserError as mistake:
@@ -175,8 +187,8 @@ def from_first(make: Callable[[], Any]) -> Any:
     return made[0]
 
 
-def gathered(value: Any) -> Any:
-    """What differs between all ranks -> a list of it, for a checkpoint. Without torchrun: it."""
+def gather_per_rank(value: Any) -> Any:
+    """Collects a value from every rank into a list; a single process keeps the bare value."""
     if not _together():
         return value
     values = [None] * size()
@@ -184,9 +196,12 @@ def gathered(value: Any) -> Any:
     return values
 
 
-def own(saved: Any) -> Any:
-    """What `gathered` gave -> this rank's. UserError where there are more or fewer ranks now."""
-    values = saved if isinstance(saved, list) else [saved]
+def pick_own(gathered: Any) -> Any:
+    """Returns this rank's part of what `gather_per_rank` collected.
+
+    UserError where there are more or fewer ranks now than there were.
+    """
+    values = gathered if isinstance(gathered, list) else [gathered]
     if len(values) != size():
         before = f"{len(values)} process{'es'[: 2 * (len(values) > 1)]}"
         raise UserError(
@@ -194,15 +209,3 @@ def own(saved: Any) -> Any:
             + (f"torchrun --nproc_per_node {len(values)}" if len(values) > 1 else "no torchrun")
         )
     return values[rank()]
-
-
-@contextlib.contextmanager
-def in_turns() -> Iterator[None]:
-    """All ranks, one after another: what the first one makes and writes, the next ones find."""
-    for _ in range(rank()):
-        largest(0)
-    try:
-        yield
-    finally:
-        for _ in range(size() - rank() - 1):
-            largest(0)

@@ -1,4 +1,4 @@
-"""Muon, an optimiser for matrices, written out; who steps what; the running mean of weights.
+"""Muon, an optimiser for matrices, written out; what each optimiser steps; the mean of weights.
 
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". The gradient of a
 matrix is mostly a few directions, those of its largest singular values; along all others a step of
@@ -12,7 +12,7 @@ the singular values, from s to a s + b s³ + c s⁵, and a few rounds with the r
 all of them from (0, 1] to near 1 (Newton and Schulz's iteration): matrix products, nothing else.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -23,8 +23,8 @@ ROUNDS = 5
 QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan's: steep at 0, and from 0.68 to 1.20 near 1
 
 
-def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """A matrix (m, n) -> its U Vᵀ (m, n), roughly: singular values of 0.68 to 1.20 instead of 1.
+def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
+    """Turns a matrix (m, n) into roughly its U Vᵀ (m, n): singular values of 0.68 to 1.20, not 1.
 
     Those below 0.002 of its Frobenius norm come out smaller. A matrix of zeros stays one.
     """
@@ -56,6 +56,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.rank, self.ranks = distributed.rank(), distributed.size()
 
     @torch.no_grad()
     def step(self) -> None:
@@ -66,55 +67,49 @@ class Muon(torch.optim.Optimizer):
                 if not self.state[p]:
                     self.state[p]["mean"] = torch.zeros_like(p)
                 mean = self.state[p]["mean"].lerp_(p.grad, 1 - group["momentum"])
-                if index % distributed.size() == distributed.rank():
+                if index % self.ranks == self.rank:
                     ahead = p.grad.lerp(mean, group["momentum"])  # Nesterov's
                     matrix = ahead.flatten(1)
-                    step.copy_(orthogonal(matrix).view_as(p) * 0.2 * max(matrix.shape) ** 0.5)
-            distributed.add_up(steps)
+                    step.copy_(orthogonalise(matrix).view_as(p) * 0.2 * max(matrix.shape) ** 0.5)
+            if self.ranks > 1:
+                distributed.add_up(steps)
             for p, step in zip(parameters, steps, strict=True):
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.sub_(step, alpha=group["lr"])
 
 
-def optimizers_for(
+def make_optimizers(
     model: nn.Module, hidden: list[nn.Parameter], rate: float, *, decay: float = 0.0, beta2: float
 ) -> dict[str, torch.optim.Optimizer]:
-    """Muon for the `hidden` matrices, if there are any, AdamW for the rest, by name.
+    """Makes Muon for the `hidden` matrices, if there are any, and AdamW for the rest, by name.
 
-    The names are those that a checkpoint has them by. Decay is for matrices: vectors are spared.
+    Decay is for matrices: vectors are spared.
     """
-    muons = {id(p) for p in hidden}
+    by_muon = {id(p) for p in hidden}
     matrices, vectors = [], []
     for p in model.parameters():
-        if id(p) not in muons:
+        if id(p) not in by_muon:
             (matrices if is_matrix(p) else vectors).append(p)
     groups = [
         {"params": matrices, "weight_decay": decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    optimizers = {"optimizer": torch.optim.AdamW(groups, lr=rate, betas=(0.9, beta2))}
+    optimizers = {"adamw": torch.optim.AdamW(groups, lr=rate, betas=(0.9, beta2))}
     if hidden:
         optimizers["muon"] = Muon(hidden, rate, weight_decay=decay)
     return optimizers
 
 
 def is_matrix(p: torch.Tensor) -> bool:
-    """Whether more than one of its axes has a length: a bias (C, 1) is a vector."""
+    """Tells whether more than one of its axes has a length: a bias (C, 1) is a vector."""
     return sum(size > 1 for size in p.shape) > 1
 
 
-def set_rate(optimizers: Mapping[str, torch.optim.Optimizer], rate: float) -> None:
-    """The learning rate of the next step, the same for all."""
-    for optimizer in optimizers.values():
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+def update_average(average: nn.Module, model: nn.Module, decay: float, number: int) -> None:
+    """Sets average <- decay * average + (1 - decay) * model: every weight and running statistic.
 
-
-def follow(average: nn.Module, model: nn.Module, decay: float, number: int) -> None:
-    """average <- decay * average + (1 - decay) * model, for every weight and running statistic.
-
-    After the first steps, by their number, the mean is a short one: decay is at most number /
-    (number + 10), or the untrained weights would stay in it for long.
+    In the first steps the mean is a short one: decay is at most number / (number + 10), or the
+    untrained weights would stay in it for long.
     """
     decay = min(decay, number / (number + 10))
     for mean, now in zip(average.state_dict().values(), model.state_dict().values(), strict=True):

@@ -1,36 +1,45 @@
-"""A run: its two folders, whether it may start, must go on or starts anew, and what it left."""
+"""A run: its two folders, and whether it may start, goes on or starts anew."""
 
 import tempfile
-from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
-from torch import nn
+import torch
 
-from utils import config, files
+from utils import files
+from utils.command_line import Call
+from utils.config import C, build, override, to_dict
 from utils.errors import UserError
 from utils.files import shown
 from utils.training import checkpoint, distributed
-from utils.training.device import choose_device
 
 # What may not change when a run goes on: the model's shape and the order of its data.
 FIXED = {"model", "data"}
 FIXED_KEYS = {
     ("training", name) for name in ("batch_size", "length", "seed", "precision", "optimizer")
 }
+DRY_BATCH = 8  # rows of a batch in a dry run, at least one for every rank
 
 
 @dataclass(frozen=True)
-class Run:
-    """checkpoints/<name>/ and results/<name>/ (or two folders elsewhere, for a dry run)."""
+class Run(Generic[C]):
+    """A training's settings, its folders checkpoints/<name>/ and results/<name>/, and its start.
 
-    name: str
+    A dry run has two folders elsewhere, and leaves nothing behind.
+    """
+
+    config: C
     checkpoints: Path
     results: Path
-    dry: bool = False  # leaves nothing behind
+    dry: bool = False
+    resumed: dict[str, Any] | None = None  # the content of the checkpoint it goes on from
+
+    @property
+    def name(self) -> str:
+        return self.config.model.name
 
     @property
     def place(self) -> str:
@@ -39,12 +48,8 @@ class Run:
             return "a temporary folder"
         return f"{shown(self.checkpoints)}/ and {shown(self.results)}/"
 
-    @staticmethod
-    def named(name: str) -> "Run":
-        return Run(name, files.checkpoint_folder(name), files.result_folder(name))
-
     def files(self) -> list[Path]:
-        """What training wrote into the checkpoint folder."""
+        """Lists what training wrote into the checkpoint folder."""
         names = ("*.pt", "*.partial", "config.json", "history.csv")
         return [file for name in names for file in self.checkpoints.glob(name)]
 
@@ -64,32 +69,34 @@ class Run:
 
 
 @contextmanager
-def opened(
-    kind: str, settings: Any, args: Namespace, overrides: Mapping[tuple[str, str], Any]
-) -> Iterator[tuple[Run, Any, dict[str, Any] | None]]:
-    """What a training command is about -> run, settings, and the checkpoint to resume, or None.
+def open_run(call: Call[C]) -> Iterator[Run[C]]:
+    """Opens the run that a training command was asked for, and seeds its random numbers.
 
     A dry run writes to a temporary folder, gone afterwards. Under torchrun all processes are one
-    run: rank 0 looks at its files. UserError as in `begin` and `go_on`.
+    run: rank 0 looks at its files. UserError as in `start_run` and `resume_run`.
     """
-    with distributed.group():
-        if args.resume:
-            yield go_on(kind, settings, overrides)
-            return
-        distributed.check_batch(settings.training.batch_size)
-        if args.dry_run:
-            with tempfile.TemporaryDirectory(prefix="dry-run-") as folder:
-                checkpoints, results = Path(folder, "checkpoints"), Path(folder, "results")
-                yield Run(settings.model.name, checkpoints, results, dry=True), settings, None
-            print("dry run: one tiny pass of everything went well; nothing was kept")
+    temporary = tempfile.TemporaryDirectory(prefix="dry-run-") if call.dry_run else nullcontext()
+    with distributed.join_ranks(), temporary as folder:
+        if call.resume:
+            run = resume_run(call)
+        elif call.dry_run:
+            ranks = distributed.size()
+            short = call.config.shorten(batch_size=-(-DRY_BATCH // ranks) * ranks)
+            run = Run(short, Path(folder, "checkpoints"), Path(folder, "results"), dry=True)
         else:
-            yield distributed.from_first(lambda: begin(args, settings)), settings, None
+            run = distributed.ask_first(lambda: start_run(call))
+        distributed.own_rows(call.config.training.batch_size)  # or refuse it before the data
+        torch.manual_seed(run.config.training.seed)
+        yield run
+        if run.dry:
+            print("dry run: one tiny pass of everything went well; nothing was kept")
 
 
-def begin(args: Namespace, settings: Any) -> Run:
-    """A new run. UserError where it exists, unless --overwrite is given."""
-    run = Run.named(settings.model.name)
-    if run.files() and not args.overwrite:
+def start_run(call: Call[C]) -> Run[C]:
+    """Makes a new run. UserError where it exists, unless --overwrite is given."""
+    name = call.config.model.name
+    run = Run(call.config, files.checkpoint_folder(name), files.result_folder(name))
+    if run.files() and not call.overwrite:
         raise UserError(
             f"{shown(run.checkpoints)} exists: --resume goes on with it, "
             "--overwrite starts it anew, --ckpt_name RUN takes another name"
@@ -97,63 +104,38 @@ def begin(args: Namespace, settings: Any) -> Run:
     return run
 
 
-def go_on(
-    kind: str, settings: Any, overrides: Mapping[tuple[str, str], Any]
-) -> tuple[Run, Any, dict[str, Any]]:
-    """A run to be resumed -> the run, its own settings with the overrides, its last checkpoint.
+def resume_run(call: Call[C]) -> Run[C]:
+    """Makes a run that goes on, with its own settings: of what was typed, only what may change.
 
-    The settings are those the run began with: of what was typed, only what may change is taken.
     UserError where there is nothing to resume, or where an override would change the model or data.
     """
-    run = Run.named(settings.model.name)
-    last = run.checkpoints / "last.pt"
-    content = distributed.from_first(lambda: last_checkpoint(kind, run))
-    saved = config.build(content["config"], type(settings), shown(last))
-    for (section, name), value in overrides.items():
+    name = call.config.model.name
+    folders = files.checkpoint_folder(name), files.result_folder(name)
+    last = folders[0] / "last.pt"
+    content = distributed.ask_first(lambda: read_last(Run(call.config, *folders)))
+    saved = build(content["config"], type(call.config), shown(last))
+    for (section, name), value in call.overrides.items():
         before = getattr(getattr(saved, section), name)
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
             raise UserError(f"{section}.{name} was {before!r} and cannot change with --resume")
-    resumed = config.override(saved, overrides)
-    distributed.check_batch(resumed.training.batch_size)
-    if content["epoch"] >= resumed.training.epochs:
+    run = Run(override(saved, call.overrides), *folders, resumed=content)
+    if content["epoch"] >= run.config.training.epochs:
         print(f"{run.name} is finished: only more training.epochs than {content['epoch']} go on")
-    for section, values in config.plain(resumed).items():
+    for section, values in to_dict(run.config).items():
         for name, value in values.items():
-            wanted = getattr(getattr(settings, section), name)
+            wanted = getattr(getattr(call.config, section), name)
             if wanted != value:
                 print(f"resumed with {section}.{name} {value!r} of the run, not {wanted!r}")
-    return run, resumed, content
+    return run
 
 
-def last_checkpoint(kind: str, run: Run) -> dict[str, Any]:
-    """A run's last.pt. UserError where there is none that could be resumed."""
+def read_last(run: Run) -> dict[str, Any]:
+    """Reads a run's last.pt. UserError where there is none that could be resumed."""
     last = run.checkpoints / "last.pt"
     if not last.is_file():
         way = "--overwrite starts the run anew" if run.files() else "leave --resume out"
         raise UserError(f"{shown(last)} is not there, so there is nothing to resume: {way}")
-    content = checkpoint.load(last, kind)
+    content = checkpoint.load(last, run.config.kind)
     if "training" not in content:
         raise UserError(f"{shown(last)} holds no training state to resume from")
     return content
-
-
-def load_model(
-    kind: str,
-    run: str,
-    epoch: str | None,
-    config_type: type,
-    build: Callable[[Any, dict[str, Any]], nn.Module],
-    device: str = "auto",
-) -> tuple[nn.Module, Any, dict[str, Any]]:
-    """A run's checkpoint -> its model on the device, its settings, its content. It needs no more.
-
-    `build(settings, content)` makes the model that the weights are put into. UserError where there
-    is no such run, or not a sound one of this kind.
-    """
-    where = choose_device(device)
-    path = checkpoint.find(run, epoch)
-    content = checkpoint.load(path, kind)
-    settings = config.build(content.get("config"), config_type, shown(path))
-    model = build(settings, content)
-    checkpoint.rebuild(model, content, path)
-    return model.to(where), settings, content
