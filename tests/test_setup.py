@@ -16,7 +16,7 @@ PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where an import is 
 
 def test_pip_and_uv_are_told_the_same():
     groups = SETTINGS["dependency-groups"]
-    assert LISTED == [*SETTINGS["project"]["dependencies"], *groups["dev"]]
+    assert [*SETTINGS["project"]["dependencies"], *groups["dev"]] == LISTED
     assert all(re.fullmatch(r"[a-z-]+>=[\d.]+", line) for line in LISTED)  # .ci/oldest needs it
 
 
