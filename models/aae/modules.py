@@ -74,9 +74,9 @@ class Autoencoder(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures (B, 1, 28, 28) -> their reconstructions in [0, 1], their latents (B, Z)."""
         z = self.encoder(x)
-        return self.decode(z), z
+        return self.generate(z), z
 
-    def decode(self, z: torch.Tensor) -> torch.Tensor:
+    def generate(self, z: torch.Tensor) -> torch.Tensor:
         """Turns latents z (B, Z) into pictures (B, 1, 28, 28) in [0, 1]."""
         return torch.sigmoid(self.decoder(z))
 

@@ -6,8 +6,11 @@ network reads the first T digits, 1 2 3 3 2, and predicts the last, 1: it must r
 """
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 
 def free_digits(T: int) -> int:
@@ -56,3 +59,24 @@ def validation_set(T: int, limit: int) -> np.ndarray:
     free = np.stack(np.unravel_index(np.arange(10**F), (10,) * F), axis=1).astype(np.uint8)
     free = rng.permutation(free[held_out(free)])  # in order, a limit would cut off the nines
     return palindromes(free[:limit], T)
+
+
+@dataclass(frozen=True)
+class Palindromes:
+    """Batches of palindromes, (B, T + 1) each: sampled anew for every epoch."""
+
+    T: int
+    batches: int  # of an epoch
+    batch_size: int
+    seed: int
+
+    def __len__(self) -> int:
+        """Counts the batches of an epoch."""
+        return self.batches
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor]]:
+        """Yields batches first, first + 1, ... of an epoch: uint8 (B, T + 1)."""
+        for index in range(first, self.batches):  # each from its own seed: it needs no earlier one
+            rng = np.random.default_rng([self.seed, number, index])
+            digits = sample_palindromes(self.batch_size, self.T, rng, validation=False)
+            yield (torch.from_numpy(digits),)
