@@ -56,7 +56,7 @@ def test_command_of_the_pages(command, shipped, monkeypatch, capsys):
     (shipped / "photos").mkdir()
     for index, picture in enumerate(stand_ins):
         Image.fromarray(picture).save(shipped / "photos" / f"{index}.png")
-    monkeypatch.setattr(mnist, "_mnist", mnist._digits)  # these need no download
+    put_small_mnist(raw / "MNIST" / "raw", monkeypatch)
     monkeypatch.chdir(shipped)
     python, script, *argv = shlex.split(command)
     assert python == "python"
@@ -89,6 +89,18 @@ def test_command_of_the_pages(command, shipped, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert status == 0, err
     assert out
+
+
+def put_small_mnist(folder, monkeypatch):
+    """Writes scikit-learn's digits into files of MNIST's names, so that nothing is downloaded."""
+    folder.mkdir(parents=True)
+    training, test = mnist.digits("digits")
+    arrays = (training.pixels[:, 0], training.labels, test.pixels[:, 0], test.labels)
+    shapes = {name: array.shape for name, array in zip(mnist.FILES, arrays, strict=True)}
+    monkeypatch.setattr(mnist, "FILES", shapes)
+    for (name, shape), array in zip(shapes.items(), arrays, strict=True):
+        header = bytes([0, 0, 8, len(shape)]) + np.array(shape, dtype=">i4").tobytes()
+        (folder / name).write_bytes(header + array.astype(np.uint8).tobytes())
 
 
 QUICK = {
