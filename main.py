@@ -23,9 +23,9 @@ from utils.config import defaults_of
 from utils.errors import UserError, command
 from utils.files import shown
 from utils.images import mnist
-from utils.images.data import Images, coarse
+from utils.images.data import Images
 from utils.images.files import load_picture
-from vae.data import validation_images
+from vae.data import load_validation
 from vae.training import CONFIG
 
 TASKS = ("train", "random_generation", "latent_analysis", "rotate", "reconstruction", "manifold")
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> None:
     data = configuration.override(
         solver.config, {place: value for place, value in overrides.items() if place[0] == "data"}
     ).data
-    images = validation_images(data, solver.model.shape)
+    images = load_validation(data, solver.model.shape)
     if images.shape != solver.model.shape:
         raise UserError(
             f"{names[0]} takes pictures of {solver.model.shape}, {images.source} has {images.shape}"
@@ -120,10 +120,10 @@ def main(argv: list[str] | None = None) -> None:
         solver.reconstruct(images, args.num_samples)
         return
     if args.image is not None:
-        picture = Images(load_picture(args.image, solver.model.shape)[None], str(args.image))
-        face = coarse(picture, data.bits).pixels[0]
+        picture = load_picture(args.image, solver.model.shape)
+        face = Images(picture[None], str(args.image), bits=data.bits)
     elif args.index < len(images):
-        face = images.pixels[args.index]
+        face = images.take(slice(args.index, args.index + 1))
     else:
         raise UserError(f"--index {args.index} is beyond the {len(images)} validation pictures")
     if args.task == "rotate":

@@ -1,10 +1,10 @@
 """The variational autoencoders' tasks, one verb each: what `main.py --task ...` calls.
 
     solver = Solver.load("vae_beta_4")
-    images = validation_images(solver.config.data, solver.model.shape)
-    solver.latent_analysis(images, images.pixels[0])
+    images = load_validation(solver.config.data, solver.model.shape)
+    solver.latent_analysis(images, images.take(slice(1)))  # how the first of them changes
 
-A verb says which files it writes; the mathematics and the figures are in vae/ and utils/.
+Each verb says which files it writes; the mathematics and the figures are in vae/ and utils/.
 """
 
 import json
@@ -13,64 +13,63 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from utils import config as configuration
 from utils import files
 from utils.errors import UserError
 from utils.files import csv_text, shown, write_whole
-from utils.images.data import Images, unit_range
+from utils.images.data import Images
 from utils.images.figures import animation, picture_rows
 from utils.training import distributed
 from utils.training.loop import fit
 from utils.training.run import load_model, opened
-from vae.analysis.latents import Analysis, analyse, label_of, sweep
+from vae.analysis.latents import Analysis, analyse, label_row, sweep
 from vae.analysis.rotation import learn_rotation
-from vae.data import shape_of, training_images, validation_images
+from vae.data import choose_shape, load_training, load_validation
+from vae.ladder import AnyVAE
 from vae.latents import (
-    abreast,
+    build_manifold,
+    count_columns,
     decode,
     encode,
-    gallery,
     generate,
-    manifold_codes,
+    generate_gallery,
+    measure_reconstruction,
     reconstruct,
-    reconstruction_error,
 )
-from vae.networks import VAE
+from vae.likelihood import likelihood_line
 from vae.training import (
     CONFIG,
     VAETask,
-    built,
+    build_model,
     describe,
-    likelihood_line,
     report,
     tiny,
     untrained,
 )
 
 SWEEP = torch.linspace(-3, 3, 9)
-SHOWN = 40  # of many latents, those with the most KL
+SHOWN = 40  # latents in a figure; of more, those with the most KL
 
 
 class Solver:
     """A variational autoencoder with its configuration, and everything that is done with it."""
 
-    def __init__(self, config: Any, model: VAE) -> None:
+    def __init__(self, config: Any, model: AnyVAE) -> None:
         self.config = config
         self.model = model
         self.results = files.result_folder(config.model.name)
 
     @staticmethod
     def load(name: str, epoch: str | None = None, *, device: str = "auto") -> "Solver":
-        """The model of checkpoints/<name>/, else of pretrained/<name>.pt, with its own config."""
+        """Loads the model of checkpoints/<name>/, else of pretrained/<name>.pt, and its config."""
         model, config, _ = load_model(
             "vae",
             name,
             epoch,
             CONFIG,
-            lambda config, content: built(content.get("shape"), config),
+            lambda config, content: build_model(content.get("shape"), config),
             device,
         )
         changes = {("model", "name"): name, ("training", "device"): device}
@@ -78,17 +77,17 @@ class Solver:
 
     @staticmethod
     def train(config: Any, args: Namespace, overrides: Mapping[tuple[str, str], Any]) -> None:
-        """checkpoints/<run>/ and, in results/<run>/, loss.png and pictures of the milestones."""
+        """Writes checkpoints/<run>/ and, in results/<run>/, loss.png and pictures of milestones."""
         with opened("vae", config, args, overrides) as (run, config, resume):
             if run.dry:
                 config = tiny(config)
-            shape = shape_of(config)
-            training = training_images(config.data, shape)
-            validation = validation_images(config.data, shape)
+            shape = choose_shape(config.data, config.model.network)
+            training = load_training(config.data, shape)
+            validation = load_validation(config.data, shape)
             if run.dry:
                 training, validation = training.take(slice(16)), validation.take(slice(8))
             torch.manual_seed(config.training.seed)
-            task = VAETask(built(training.shape, config), training, validation, config)
+            task = VAETask(build_model(training.shape, config), training, validation, config)
             describe(task, run)
             if resume is None and distributed.first():
                 run.clear()
@@ -104,11 +103,11 @@ class Solver:
                 report(task, run, history)
 
     def generate_from_latent(self, count: int, seed: int, *beside: "Solver") -> None:
-        """random_generation.png: decoded z ~ N(0, I); several models get the same z, a row each."""
+        """Writes random_generation.png: decoded z ~ N(0, I), the same z in a row for each model."""
         file = self.results / "random_generation.png"
         if not beside:
-            pictures, columns = gallery(self.model, count, seed)
-            self.wrote(picture_rows(pictures, file, columns=columns))
+            pictures, columns = generate_gallery(self.model, count, seed)
+            self.report(picture_rows(pictures, file, columns=columns))
             return
         solvers = (self, *beside)
         labels = [solver.config.model.name for solver in solvers]
@@ -116,46 +115,46 @@ class Solver:
         if len(shapes) > 1:
             raise UserError(f"{', '.join(labels)} draw pictures of different sizes: one at a time")
         pictures = torch.stack([generate(solver.model, count, seed) for solver in solvers])
-        self.wrote(picture_rows(pictures, file, rows=labels))
+        self.report(picture_rows(pictures, file, rows=labels))
 
     def manifold(self, side: int = 20) -> None:
-        """manifold.png: the mean picture of every code on a grid over the two latents' prior."""
+        """Writes manifold.png: the mean pictures of a grid over the prior of two latents."""
         if self.model.z_dim != 2:
             raise UserError(
                 f"manifold draws a plane: {self.config.model.name} has {self.model.z_dim} "
                 "latents, not 2 (train one with --z_dim 2; a ladder has more)"
             )
-        z = manifold_codes(side)
+        z = build_manifold(side)
         pictures = decode(self.model, z.flatten(0, 1)).unflatten(0, (side, side))
         rows, columns = ([f"{value:.2f}" for value in axis] for axis in (z[:, 0, 1], z[0, :, 0]))
         file = self.results / "manifold.png"
-        self.wrote(picture_rows(pictures, file, rows=rows, columns=columns))
+        self.report(picture_rows(pictures, file, rows=rows, columns=columns))
 
-    def latent_analysis(self, images: Images, face: np.ndarray) -> Analysis:
-        """latent_analysis.png, .gif, .csv and .json: what each latent does, sweeping -3 to 3.
+    def latent_analysis(self, images: Images, face: Images) -> Analysis:
+        """Writes latent_analysis.png, .gif, .csv and .json: what each latent does, from -3 to 3.
 
-        Measured on all the pictures; the sweeps start from the code of one face (C, H, W). Of more
-        than 40 latents the pictures show the 40 with the most KL.
+        It is measured on all the pictures; the sweeps start from the latents of one face. Of more
+        than 40 latents the figures show the 40 with the most KL.
         """
         analysis = analyse(self.model, images)
         rows = analysis.rows()
         most = rows[:SHOWN]
         for row in most:
-            print(" ".join(label_of(row).split("\n")))
+            print(" ".join(label_row(row).split("\n")))
         if len(rows) > len(most):
             print(f"and {len(rows) - len(most)} with less KL, in latent_analysis.csv only")
         print(", ".join(f"{name} {score:.4g}" for name, score in analysis.scores.items()))
-        z = encode(self.model, Images(face[None], ""))[0][0]
+        z = encode(self.model, face).mu[0]
         pictures = sweep(self.model, z, [row["latent"] for row in most], SWEEP)  # (N, S, C, H, W)
-        labels = [label_of(row) for row in most]
+        labels = [label_row(row) for row in most]
         columns = [f"{value:g}" for value in SWEEP.tolist()]
         whole = {"scores": analysis.scores, "latents": rows}
-        self.wrote(
+        self.report(
             picture_rows(
                 pictures, self.results / "latent_analysis.png", rows=labels, columns=columns
             ),
             animation(
-                pictures.transpose(0, 1).unflatten(1, (-1, abreast(len(most)))),
+                pictures.transpose(0, 1).unflatten(1, (-1, count_columns(len(most)))),
                 self.results / "latent_analysis.gif",
             ),
             write_whole(self.results / "latent_analysis.csv", csv_text(rows).encode()),
@@ -165,38 +164,39 @@ class Solver:
         )
         return analysis
 
-    def rotate(self, images: Images, face: np.ndarray, angles: Sequence[float]) -> None:
-        """rotate.png and rotate.gif: a face (C, H, W) turned to each angle, in degrees of yaw."""
+    def rotate(self, images: Images, face: Images, angles: Sequence[float]) -> None:
+        """Writes rotate.png and rotate.gif: a face turned to each angle, in degrees of yaw."""
         rotation = learn_rotation(self.model, images)
         if not rotation.sign_is_known:
             print("the yaw of these pictures is not known: the direction is that in which a face")
             print("differs from its mirror image, -45 and 45 stand for the 2.5 and 97.5 % points")
             print("of the data along it, and which sign is left or right is arbitrary")
-        z = encode(self.model, Images(face[None], ""))[0]
-        turned = decode(self.model, rotation.turned(z, torch.tensor(angles))[0])
+        z = encode(self.model, face).mu
+        turned = decode(self.model, rotation.turn(z, torch.tensor(angles))[0])
         smooth = torch.linspace(min(angles), max(angles), 25)
-        frames = decode(self.model, rotation.turned(z, smooth)[0])
+        frames = decode(self.model, rotation.turn(z, smooth)[0])
         columns = ["face", *(f"{angle:g}°" for angle in angles)]
-        strip = torch.cat([unit_range(face[None]), turned])[None]
-        self.wrote(
+        strip = torch.cat([face.floats(), turned])[None]
+        self.report(
             picture_rows(strip, self.results / "rotate.png", columns=columns),
             animation(frames[:, None, None], self.results / "rotate.gif"),
         )
 
     def reconstruct(self, images: Images, count: int) -> None:
-        """reconstruction.png: pictures above what their codes are decoded to; prints the error."""
-        nats, squared = reconstruction_error(self.model, images, self.config.loss.likelihood)
+        """Writes reconstruction.png, pictures above their reconstructions; prints the error."""
+        nats, squared = measure_reconstruction(self.model, images, self.config.loss.likelihood)
         print(
             f"{len(images):,} pictures: reconstruction {nats:.1f} nats each, "
             f"root mean squared error {squared**0.5:.4f} of the range 0 to 1"
         )
         if self.config.loss.likelihood == "categorical":
-            print(likelihood_line(self.model, images, draws=10))
-        pixels = images.pixels[:count]
-        pairs = torch.stack([unit_range(pixels), reconstruct(self.model, pixels)])
+            print(likelihood_line(self.model, images, samples=10))
+        first = images.take(slice(count))
+        pairs = torch.stack([first.floats(), reconstruct(self.model, first)])
         file = self.results / "reconstruction.png"
-        self.wrote(picture_rows(pairs, file, rows=["original", "decoded"]))
+        self.report(picture_rows(pairs, file, rows=["original", "decoded"]))
 
     @staticmethod
-    def wrote(*files: Path) -> None:
+    def report(*files: Path) -> None:
+        """Prints which files were written."""
         print("wrote", ", ".join(shown(file) for file in files))

@@ -56,7 +56,7 @@ def test_shapes_and_ranges():
     assert z.shape == (4, 5)
     assert torch.equal(z, autoencoder.encoder(x)), "no noise: a code, not a distribution"
     assert torch.equal(decoded, torch.sigmoid(autoencoder.decoder(z)))
-    far = autoencoder.draw(1000 * torch.randn(9, 5))
+    far = autoencoder.decode(1000 * torch.randn(9, 5))
     assert far.min() >= 0
     assert far.max() <= 1
     assert Discriminator(settings)(z).shape == (4, 1)

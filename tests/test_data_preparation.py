@@ -10,12 +10,14 @@ import pytest
 
 import data_preparation
 from benchmarks.raw_data import raw_data
-from data_preparation import split_lines, txt_to_numpy
+from data_preparation import txt_to_numpy
 from tests.conftest import REPOSITORY
 from utils import files
 from utils.errors import UserError
 from utils.helper_functions import char_to_one_hot, one_hot_to_char
-from utils.text.data import Text, decode, load_text
+from utils.text import preparation
+from utils.text.data import FEW, DataConfig, Text, decode, load_text
+from utils.text.preparation import encode_text, read_blocks, read_text, split_lines
 
 TEXTS = {
     "plain": "Two lines.\nAnd no end",
@@ -37,7 +39,7 @@ def test_raw_text_comes_back_exactly(text, form, repository, capsys):
     file.write_bytes(text.encode("utf-8"))
     argv = ["--text", str(file), "--raw", "--name", "some", "--format", form]
     assert data_preparation.main(argv) == 0
-    loaded = load_text("some")
+    loaded = load_text(DataConfig(name="some"))
     assert decode(loaded.codes, loaded.alphabet).encode("utf-8") == file.read_bytes()
     assert loaded.alphabet == sorted(set(text))
     assert f"{len(text)} characters" in capsys.readouterr().out
@@ -63,6 +65,37 @@ def test_samples_are_the_lines_of_the_course(repository):
             assert one_hot_to_char(row, alphabet) == char
 
 
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "as in the course"])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_the_command_writes_what_the_readable_form_returns(text, raw, repository):
+    file = repository / "some.txt"
+    file.write_bytes(text.encode("utf-8"))
+    assert data_preparation.main(["--text", str(file), *(["--raw"] if raw else [])]) == 0
+    alphabet, samples = txt_to_numpy(read_text(file, raw=raw))
+    names = ["alphabet.npy", *(f"sample_{index:04}.npy" for index in range(len(samples)))]
+    folder = repository / "data" / "some"
+    assert sorted(p.name for p in folder.iterdir()) == names
+    for name, expected in zip(names, [alphabet, *samples], strict=True):
+        content = io.BytesIO()
+        np.save(content, expected)
+        assert (folder / name).read_bytes() == content.getvalue(), name
+
+
+def test_the_readable_form_worked_by_hand():
+    alphabet, samples = txt_to_numpy("ab\na")
+    assert alphabet.tolist() == ["\n", "a", "b"]
+    first, second = samples
+    assert (first.dtype, first.tolist()) == (np.uint8, [[0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    assert second.tolist() == [[0, 1, 0]]
+
+
+def test_a_dry_run_takes_the_start_of_a_text(repository):
+    whole, few = (load_text(DataConfig(name="text"), few=few) for few in (False, True))
+    assert len(few.codes) == FEW < len(whole.codes)
+    assert (few.codes == whole.codes[:FEW]).all()
+    assert few.alphabet == whole.alphabet
+
+
 def test_index_is_as_wide_as_the_count_needs(repository):
     file = repository / "long.txt"
     file.write_text("ab\n" * 10_001, encoding="utf-8")
@@ -82,7 +115,7 @@ def test_preparing_again_leaves_nothing_of_the_last_time(repository):
 
 
 def test_one_hot_vectors_that_do_not_fit_on_the_disk_are_refused(repository, capsys, monkeypatch):
-    monkeypatch.setattr(data_preparation.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(preparation.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     text = repository / "tale.txt"
     text.write_text("abcdefghijklmnopqrstuvwxyz" * 30, encoding="utf-8")
     assert data_preparation.main(["--text", str(text)]) == 2
@@ -94,7 +127,7 @@ def test_one_hot_vectors_that_do_not_fit_on_the_disk_are_refused(repository, cap
 def test_codes_take_as_few_bytes_as_the_alphabet_allows():
     for count, dtype in ((2, np.uint8), (256, np.uint8), (257, np.uint16), (65_537, np.uint32)):
         text = "".join(chr(0x10000 + index) for index in range(count))
-        alphabet, codes = txt_to_numpy(text)
+        alphabet, codes = encode_text([text])
         assert codes.dtype == dtype
         assert (codes == np.arange(count)).all()
         assert "".join(alphabet) == text
@@ -102,14 +135,14 @@ def test_codes_take_as_few_bytes_as_the_alphabet_allows():
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 def test_lines_keep_their_ends(text):
-    alphabet, codes = txt_to_numpy(text)
+    alphabet, codes = encode_text([text])
     lines = [decode(line, list(alphabet)) for line in split_lines(alphabet, codes)]
     assert lines == list(io.StringIO(text, newline=""))
 
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "as in the course"])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_a_text_in_blocks_is_the_text(text, raw, tmp_path, monkeypatch):
+def test_a_text_in_blocks_is_the_text(text, raw, tmp_path):
     """Blocks far smaller than its lines change nothing: neither what is kept nor a small letter."""
     text = f"{text} ΣΑΣ ΟΔΟΣ.ΑΒ İ ß\n{text}"
     file = tmp_path / "text.txt"
@@ -119,29 +152,27 @@ def test_a_text_in_blocks_is_the_text(text, raw, tmp_path, monkeypatch):
         lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
         whole = "".join(line for line in lines if line.strip()).lower()
     for size in (1, 2, 7, 2**20):
-        monkeypatch.setattr(data_preparation, "BLOCK", size)
-        blocks = data_preparation.read_blocks(file, raw=raw)
+        blocks = read_blocks(file, raw=raw, size=size)
         assert "".join(blocks) == whole
         assert size > 7 or len(blocks) > 1
-        for one, other in zip(txt_to_numpy(blocks), txt_to_numpy(whole), strict=True):
+        for one, other in zip(encode_text(blocks), encode_text([whole]), strict=True):
             assert one.dtype == other.dtype
             assert (one == other).all()
 
 
-def test_the_place_of_a_wrong_byte_is_that_in_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_preparation, "BLOCK", 10)
+def test_the_place_of_a_wrong_byte_is_that_in_the_file(tmp_path):
     file = tmp_path / "text.txt"
     file.write_bytes(b"one line\n" * 30 + b"an\xff")
     for raw in (True, False):
         with pytest.raises(UserError, match=r"is not UTF-8 text \(byte 272\)"):
-            data_preparation.read_text(file, raw=raw)
+            read_blocks(file, raw=raw, size=10)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak memory")
 def test_the_benchmark_of_large_texts_runs():
     warnings = ("-W", "error", "-W", "ignore::ResourceWarning")  # torch 2.6 leaves a folder open
     done = subprocess.run(
-        [sys.executable, *warnings, str(REPOSITORY / "benchmarks/large_texts.py"), "--quick"],
+        [sys.executable, *warnings, str(REPOSITORY / "benchmarks/speed/large_texts.py"), "--quick"],
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -169,8 +200,8 @@ def test_the_real_shakespeare_comes_back_exactly():
     file = raw_data("tinyshakespeare.txt")
     if file is None:
         pytest.skip("data/raw/tinyshakespeare.txt is not there")
-    text = data_preparation.read_text(file, raw=True)
-    alphabet, codes = txt_to_numpy(text)
+    text = read_text(file, raw=True)
+    alphabet, codes = encode_text([text])
     assert (len(codes), len(alphabet), codes.dtype) == (1_115_394, 65, np.uint8)
     assert decode(codes, list(alphabet)) == file.read_text(encoding="utf-8")
     assert len(split_lines(alphabet, codes)) == text.count("\n")

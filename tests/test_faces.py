@@ -1,10 +1,13 @@
 """The rendered faces: each factor does what it says, where it says, and nothing elsewhere."""
 
+import numpy as np
 import pytest
 import torch
 
 from vae.faces import head
-from vae.faces.head import FACTORS, NAMES, column, render, sample_factors
+from vae.faces.factors import FACTORS, NAMES, column, sample_factors
+from vae.faces.geometry import EVERYWHERE
+from vae.faces.head import render, render_faces
 
 # A face with hair and without hat and glasses, looking at the viewer in frontal light.
 USUAL = {"hair_style": 1, "face_width": 1, "skin_tone": 0.3, "hair_colour": 0.5, "background": 0.6}
@@ -62,14 +65,14 @@ def test_factors_are_in_range_and_fill_it():
 
 
 def test_the_seed_decides_everything():
-    images, factors = head.faces(5, seed=3)
-    again, same_factors = head.faces(5, seed=3)
-    assert images.dtype == torch.uint8
-    assert images.shape == (5, 3, 64, 64)
-    assert images.equal(again)
-    assert factors.equal(same_factors)
-    assert not images.equal(head.faces(5, seed=4)[0])
-    assert render(factors[:0]).shape == (0, 3, 64, 64)
+    images = render_faces(5, seed=3)
+    again = render_faces(5, seed=3, part=2)
+    assert images.pixels.dtype == np.uint8
+    assert images.pixels.shape == (5, 3, 64, 64)
+    assert np.array_equal(images.pixels, again.pixels)
+    assert np.array_equal(images.labels, again.labels)
+    assert not np.array_equal(images.pixels, render_faces(5, seed=4).pixels)
+    assert render(torch.from_numpy(images.labels)[:0]).shape == (0, 3, 64, 64)
 
 
 def test_a_face_does_not_depend_on_those_rendered_with_it():
@@ -90,7 +93,7 @@ def test_rendering_leaves_the_factors_alone():
 def test_the_rows_a_part_is_looked_for_in_cut_nothing_off(monkeypatch):
     factors = extremes(100, seed=2)
     images = render(factors).int()
-    monkeypatch.setattr(head, "rows", lambda high, low: head.EVERYWHERE)
+    monkeypatch.setattr(head, "rows_between", lambda high, low: EVERYWHERE)
     assert (render(factors).int() - images).abs().max() <= 2
 
 

@@ -32,7 +32,7 @@ from tests.conftest import REPOSITORY
 from tests.helpers.every_command import COMMANDS, RUNS, Command, Outcome, call, small_config
 from utils import files
 from utils.digits import testing
-from utils.text.data import decode, load_text
+from utils.text.data import DataConfig, decode, load_text
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -229,7 +229,7 @@ def test_texts(data, as_commands):
         argv += [] if name is None else [f"--name={name}"]
         status = survives(COMMANDS["data_preparation"], argv, as_commands).status
     if status == 0 and raw and name == "fuzzed":
-        text = load_text("fuzzed")
+        text = load_text(DataConfig(name="fuzzed"))
         assert decode(text.codes, text.alphabet).encode() == content
     then = data.draw(st.sampled_from(["nothing"] * 6 + ["train", "prompt", "prompt"]))
     if then == "train" and status == 0 and name == "fuzzed":

@@ -55,7 +55,7 @@ def test_generator_is_the_courses():
     assert fake.abs().max() <= 1
     with torch.no_grad():
         generator.eval()
-        assert torch.equal(generator.draw(z), (generator(z) + 1) / 2)
+        assert torch.equal(generator.generate(z), (generator(z) + 1) / 2)
 
 
 def test_normalised_features_have_unit_variance_unless_eps_is_the_slip():

@@ -11,6 +11,7 @@ from utils.errors import UserError
 from utils.images import data, files, store
 from utils.images.data import Batches, Images, Rows, split, unit_range
 from utils.images.files import load_images
+from utils.images.store import collect
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -35,13 +36,13 @@ def numbered(count):
 @pytest.fixture
 def decoded(monkeypatch):
     """The names of the files decoded so far."""
-    names, decode = [], files._decode
+    names, decode = [], files.decode_picture
 
     def spy(path, shape):
         names.append(path.name)
         return decode(path, shape)
 
-    monkeypatch.setattr(files, "_decode", spy)
+    monkeypatch.setattr(files, "decode_picture", spy)
     return names
 
 
@@ -250,20 +251,24 @@ def test_a_changed_folder_is_decoded_again(repository, tmp_path, decoded):
     assert decoded == []
 
 
-def test_an_interrupted_decode_leaves_nothing(repository, tmp_path, monkeypatch):
-    write_noise(tmp_path / "photos", 5)
-    read_all = store._read_all
+def test_an_interrupted_decode_leaves_nothing(repository, monkeypatch):
+    monkeypatch.setattr(store, "BLOCK", 2)
+    folder, interrupted = repository / "data" / "images", True
 
-    def interrupted(read, items, keep):
-        read_all(read, items[:3], keep)
-        raise KeyboardInterrupt
+    def read(number):
+        if number == 3 and interrupted:
+            assert len(list(folder.iterdir())) == 1, "two pictures are written already"
+            raise KeyboardInterrupt
+        return np.full((3, 8, 8), number, np.uint8)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "_read_all", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            load_images(tmp_path / "photos", size=8, memory_limit=100)
-    assert list((repository / "data" / "images").iterdir()) == []
-    assert len(load_images(tmp_path / "photos", size=8, memory_limit=100)) == 5
+    arguments = (range(5), (3, 8, 8), ("key",), "photos/", 100)
+    with pytest.raises(KeyboardInterrupt):
+        collect(read, *arguments)
+    assert list(folder.iterdir()) == []
+    interrupted = False
+    pixels, broken = collect(read, *arguments)
+    assert pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert broken == []
 
 
 def test_what_a_killed_decode_left_is_removed(repository, tmp_path):
@@ -312,7 +317,7 @@ def test_rows_of_a_large_array_are_read_only_when_asked_for(monkeypatch):
     large = images.take(np.arange(0, 50, 2))
     assert isinstance(large.pixels, Rows)
     assert large.shape == (1, 2, 2)
-    assert np.array_equal(np.asarray(large.pixels)[:, 0, 0, 0], large.labels)
+    assert np.array_equal(large.pixels[:][:, 0, 0, 0], large.labels)
     twice = large.take(slice(1, 20))
     assert isinstance(twice.pixels, Rows)
     assert np.array_equal(twice.pixels[np.array([3, 0])][:, 0, 0, 0], [8, 2])

@@ -13,9 +13,10 @@ import main
 from utils.images.data import Images
 from utils.training.device import evaluating
 from vae import ladder
-from vae.latents import encode, latent_kl
+from vae.ladder import LadderVAE
+from vae.latents import encode, measure_kl
 from vae.losses import kl_per_dim, log_normal
-from vae.networks import VAE, ModelConfig
+from vae.networks import ModelConfig
 
 Z = 5  # latents at the top
 LAYERS = [slice(0, Z), slice(Z, Z + 196), slice(Z + 196, Z + 588)]  # of the latents side by side
@@ -24,7 +25,7 @@ LAYERS = [slice(0, Z), slice(Z, Z + 196), slice(Z + 196, Z + 588)]  # of the lat
 @pytest.fixture
 def vae():
     torch.manual_seed(0)
-    vae = VAE((1, 28, 28), ModelConfig("m", "ladder", Z), levels=4)
+    vae = LadderVAE((1, 28, 28), ModelConfig(name="m", network="ladder", z_dim=Z), levels=4)
     for rung in vae.decoder.rungs:  # nothing is known of the lower latents before training
         torch.nn.init.normal_(rung.meeting[-1].weight, std=0.01)
     torch.nn.init.normal_(vae.decoder.layers[-1].weight, std=0.1)
@@ -46,7 +47,7 @@ def test_every_layer_has_the_shape_written_beside_it(vae):
         kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Flatten, nn.Unflatten)
         if isinstance(part, kinds):
             return [part]
-        inside = () if isinstance(part, ladder.Block) else part.children()
+        inside = () if isinstance(part, ladder.ResidualBlock) else part.children()
         return [layer for child in inside for layer in shaping(child)]
 
     first, second = vae.decoder.rungs
@@ -60,7 +61,7 @@ def test_every_layer_has_the_shape_written_beside_it(vae):
         layer.register_forward_hook(record)
     vae(torch.rand(3, 1, 28, 28))
     for part, letters in parts:
-        text = source[source.index(f"class {type(part).__name__}(") :].split("def begin")[0]
+        text = source[source.index(f"class {type(part).__name__}(") :].split("def start_at_zero")[0]
         written = re.findall(r"# (\(B, [^)]*\))", text.split("def forward")[0])
         for letter, size in letters.items():
             written = [re.sub(rf"\b{letter}\b", str(size), shape) for shape in written]
@@ -74,18 +75,18 @@ def test_what_meets_is_what_is_decoded(vae):
     logits, z, *_ = vae(x)
     assert vae.z_dim == z.shape[1] == Z + 4 * 7 * 7 + 2 * 14 * 14
     assert logits.shape == (3, 1, 28, 28, 4)
-    assert torch.allclose(vae.logits(z), logits, atol=1e-5)
+    assert torch.allclose(vae.decode(z), logits, atol=1e-5)
     top, coarse, fine = vae.decoder.split(z)
     assert (top.shape, coarse.shape, fine.shape) == ((3, Z), (3, 4, 7, 7), (3, 2, 14, 14))
     assert torch.equal(torch.cat([top, coarse.flatten(1), fine.flatten(1)], dim=1), z)
     for part in (0, Z + 3, Z + 196 + 3):  # every layer reaches the picture
         other = z.clone()
         other[:, part] += 1
-        assert not torch.allclose(vae.logits(other), logits, atol=1e-3)
+        assert not torch.allclose(vae.decode(other), logits, atol=1e-3)
 
 
 @torch.no_grad()
-def test_a_layers_posterior_knows_the_picture_and_what_was_drawn_above_it(vae):
+def test_a_layers_posterior_knows_the_picture_and_the_latents_above_it(vae):
     x, epsilon = torch.rand(3, 1, 28, 28), torch.randn(3, vae.z_dim)
     _, _, mu, logvar = vae(x, epsilon)
     for drawn, layer in enumerate(LAYERS):
@@ -95,18 +96,18 @@ def test_a_layers_posterior_knows_the_picture_and_what_was_drawn_above_it(vae):
         for read, part in enumerate(LAYERS):
             same = torch.equal(mu[:, part], other[:, part])
             assert same == torch.equal(logvar[:, part], otherwise[:, part]) == (read <= drawn)
-    for given in (2, 3):  # the encoder's features for the second layer, and for the third
-        seen = list(vae.encoder(x))
-        seen[given] = torch.rand_like(seen[given])
-        _, _, other, _ = vae.meet(tuple(seen), epsilon)
+    for layer, features in ((1, "coarse"), (2, "fine")):  # the encoder's, for the layers below
+        seen = vae.encoder(x)
+        seen = seen._replace(**{features: torch.rand_like(getattr(seen, features))})
+        other = vae.sample(seen, epsilon).mu
         for read, part in enumerate(LAYERS):
-            assert torch.equal(mu[:, part], other[:, part]) == (read < given - 1)
+            assert torch.equal(mu[:, part], other[:, part]) == (read < layer)
 
 
 @torch.no_grad()
-def test_the_code_of_a_picture_is_the_mean_all_the_way_down(vae):
+def test_a_picture_is_encoded_as_the_mean_all_the_way_down(vae):
     x = torch.rand(3, 1, 28, 28)
-    mu, logvar = vae.posterior(x)
+    mu, logvar = vae.encode(x)
     _, z, *found = vae(x, torch.zeros(3, vae.z_dim))
     assert torch.equal(z, mu)
     assert all(map(torch.equal, found, (mu, logvar)))
@@ -126,7 +127,7 @@ def test_the_kl_of_the_layers_is_that_of_all_latents_together(vae):
     assert closed.mean() > 10 * error, "or any number would do"
 
     pictures = Images(pixels.numpy(), "")
-    found = latent_kl(vae, pictures)
+    found = measure_kl(vae, pictures)
     assert found.shape == (vae.z_dim,)
     assert abs(found.sum() - closed.mean()) < 6 * closed.std() / math.sqrt(len(z))
     at_the_mean = kl_per_dim(*encode(vae, pictures)).mean(dim=0).sum().item()
@@ -135,9 +136,9 @@ def test_the_kl_of_the_layers_is_that_of_all_latents_together(vae):
 
 def test_before_training_the_lower_latents_say_nothing():
     torch.manual_seed(0)
-    vae = VAE((1, 28, 28), ModelConfig("m", "ladder", Z))
+    vae = LadderVAE((1, 28, 28), ModelConfig(name="m", network="ladder", z_dim=Z))
     with evaluating(vae), torch.no_grad():
-        kl = kl_per_dim(*vae.posterior(torch.rand(3, 1, 28, 28)))
+        kl = kl_per_dim(*vae.encode(torch.rand(3, 1, 28, 28)))
     assert kl[:, LAYERS[0]].min() > 0
     assert (kl[:, Z:] == 0).all()
 

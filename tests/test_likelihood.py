@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,20 +14,21 @@ from torch.distributions import Categorical
 import main
 from utils.config import build, read_json
 from utils.files import ROOT
-from utils.images.data import Images, Rows, coarse, unit_range
+from utils.images.data import Images, Rows
 from utils.training import checkpoint
-from vae.data import unseen_images, validation_images
+from vae.data import load_unseen, load_validation
+from vae.ladder import LadderVAE
 from vae.latents import (
-    abreast,
-    bounds,
+    build_manifold,
+    count_columns,
     decode,
-    drawn,
-    gallery,
     generate,
-    likeliest,
-    manifold_codes,
-    mean,
+    generate_gallery,
+    sample_levels,
+    take_likeliest,
+    take_mean,
 )
+from vae.likelihood import estimate_bounds
 from vae.losses import (
     bits_per_dim,
     importance_weighted_bound,
@@ -41,33 +43,34 @@ SMALL = ["--dataset", "digits", "--images", "96", "--held_out", "32", "--batch_s
 SMALL += ["--epochs", "2", "--pictures", "1", "--device", "cpu"]
 
 
-def every_byte():
-    return Images(np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1), "bytes")
+def every_byte(bits):
+    pixels = np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1)
+    return Images(pixels, "bytes", bits=bits)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_levels_survive_the_way_to_a_picture_and_back(bits):
     L = 2**bits
-    images = coarse(every_byte(), bits)
-    levels = (unit_range(images.pixels) * (L - 1)).round().long().flatten()
+    images = every_byte(bits)
+    levels = (images.floats() * (L - 1)).round().long().flatten()
     assert torch.equal(levels, torch.arange(256) * L // 256)  # the upper bits, all L of them
-    assert images.pixels.min() == 0
-    assert images.pixels.max() == 255
-    large = Images(Rows(every_byte().pixels, np.arange(256)), "")
-    lazy = coarse(large, bits).take(slice(3, 200))
-    assert np.array_equal(lazy.pixels[:], images.pixels[3:200])
+    assert images.floats().min() == 0
+    assert images.floats().max() == 1
+    large = replace(images, pixels=Rows(images.pixels, np.arange(256)))
+    assert torch.equal(large.take(slice(3, 200)).floats(), images.floats()[3:200])
 
 
-def test_pictures_on_disk_are_made_coarse_only_when_asked_for():
-    stored = Images(Rows(every_byte().pixels, np.arange(255, -1, -1)), "")
-    images = coarse(stored, 4)
+def test_pictures_on_disk_are_made_coarse_only_when_they_are_read():
+    whole = every_byte(4)
+    images = replace(whole, pixels=Rows(whole.pixels, np.arange(255, -1, -1)))
     assert isinstance(images.pixels, Rows)
-    assert images.pixels[:2].flatten().tolist() == [255, 255]
-    assert images.pixels[[16, 255]].flatten().tolist() == [14 * 17, 0]
+    assert images.read(slice(2)).flatten().tolist() == [255, 255]
+    assert images.read([16, 255]).flatten().tolist() == [14 * 17, 0]
+    assert images.summary().endswith("values 0 to 255, from bytes")
 
 
 def test_equal_logits_cost_exactly_the_bits():
-    x = unit_range(coarse(every_byte(), 4).pixels.reshape(4, 1, 8, 8))
+    x = every_byte(4).floats().reshape(4, 1, 8, 8)
     nats = reconstruction(torch.zeros(4, 1, 8, 8, 16), x, "categorical")
     assert bits_per_dim(nats.mean().item(), (1, 8, 8)) == pytest.approx(4, abs=1e-6)
 
@@ -91,22 +94,22 @@ def test_the_categorical_likelihood_against_torch_distributions():
     assert torch.allclose(nats, expected, atol=1e-4)
 
 
-def test_mean_likeliest_and_drawn_levels():
+def test_mean_likeliest_and_sampled_levels():
     p = torch.tensor([0.6, 0.1, 0.1, 0.2])
     logits = p.log().expand(20_000, 1, 1, 1, 4)
-    assert mean(logits[:1]).item() == pytest.approx((0.1 + 2 * 0.1 + 3 * 0.2) / 3)
-    assert likeliest(logits[:1]).item() == 0
-    levels = (3 * drawn(0)(logits)).round().long().flatten()
+    assert take_mean(logits[:1]).item() == pytest.approx((0.1 + 2 * 0.1 + 3 * 0.2) / 3)
+    assert take_likeliest(logits[:1]).item() == 0
+    levels = (3 * sample_levels(0)(logits)).round().long().flatten()
     assert torch.allclose(torch.bincount(levels) / len(levels), p, atol=0.01)
-    assert torch.equal(drawn(1)(logits), drawn(1)(logits))
-    assert not torch.equal(drawn(1)(logits), drawn(2)(logits))
+    assert torch.equal(sample_levels(1)(logits), sample_levels(1)(logits))
+    assert not torch.equal(sample_levels(1)(logits), sample_levels(2)(logits))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_digit_networks_have_the_shape_written_beside_each_layer(channels):
     torch.manual_seed(0)
-    vae = VAE((channels, 28, 28), ModelConfig("m", "digits", 5))
-    source = (ROOT / "vae" / "digit_networks.py").read_text(encoding="utf-8")
+    vae = VAE((channels, 28, 28), ModelConfig(name="m", network="digits", z_dim=5))
+    source = (ROOT / "vae" / "networks.py").read_text(encoding="utf-8")
     for part, x in (
         (vae.encoder, torch.rand(2, channels, 28, 28)),
         (vae.decoder, torch.rand(2, 5)),
@@ -123,20 +126,19 @@ def test_digit_networks_have_the_shape_written_beside_each_layer(channels):
 
 
 def test_convolutions_are_those_of_the_report_and_the_deeper_network_is_small_enough():
+    digits = VAE((1, 28, 28), ModelConfig(name="m", network="digits", z_dim=20), 16)
     convolutions = [
-        layer.out_channels
-        for layer in VAE((1, 28, 28), ModelConfig("m", "digits", 20), 16).encoder.layers
-        if isinstance(layer, torch.nn.Conv2d)
+        layer.out_channels for layer in digits.encoder.layers if isinstance(layer, torch.nn.Conv2d)
     ]
     assert convolutions == [32, 32, 64, 64, 64]
-    deeper = VAE((1, 28, 28), ModelConfig("m", "ladder", 40), 16)
+    deeper = LadderVAE((1, 28, 28), ModelConfig(name="m", network="ladder", z_dim=40), 16)
     assert sum(p.numel() for p in deeper.parameters()) <= 3_000_000
 
 
-@pytest.mark.parametrize("network", ["digits", "ladder"])
-def test_an_untrained_network_knows_nothing(network):
+@pytest.mark.parametrize(("model", "network"), [(VAE, "digits"), (LadderVAE, "ladder")])
+def test_an_untrained_network_knows_nothing(model, network):
     torch.manual_seed(0)
-    vae = VAE((1, 28, 28), ModelConfig("m", network, 20), levels=16)
+    vae = model((1, 28, 28), ModelConfig(name="m", network=network, z_dim=20), levels=16)
     x = torch.randint(16, (6, 1, 28, 28)) / 15
     logits, _, mu, logvar = vae(x)
     assert logits.shape == (6, 1, 28, 28, 16)
@@ -148,11 +150,11 @@ def test_an_untrained_network_knows_nothing(network):
 
 
 def test_every_pixel_has_its_own_levels_for_each_colour():
-    vae = VAE((3, 28, 28), ModelConfig("m", "digits", 2), levels=4)
+    vae = VAE((3, 28, 28), ModelConfig(name="m", network="digits", z_dim=2), levels=4)
     with torch.no_grad():  # level l of channel c gets the logit 10 c + l
         channels, levels = 10 * torch.arange(3)[:, None], torch.arange(4)
         vae.decoder.layers[-1].bias.copy_((channels + levels).flatten())
-    logits = vae.logits(torch.zeros(1, 2))
+    logits = vae.decode(torch.zeros(1, 2))
     assert logits.shape == (1, 3, 28, 28, 4)
     assert logits[0, 1, 5, 7].tolist() == [10, 11, 12, 13]
 
@@ -160,7 +162,7 @@ def test_every_pixel_has_its_own_levels_for_each_colour():
 @pytest.fixture
 def vae():
     torch.manual_seed(0)
-    model = VAE((1, 28, 28), ModelConfig("m", "digits", 3), levels=4)
+    model = VAE((1, 28, 28), ModelConfig(name="m", network="digits", z_dim=3), levels=4)
     torch.nn.init.normal_(model.decoder.layers[-1].weight, std=0.1)
     return model
 
@@ -183,10 +185,11 @@ def test_importance_weights_are_what_their_name_says(vae):
 
 
 def test_more_draws_give_a_tighter_bound(vae):
-    pixels = coarse(Images(torch.randint(256, (100, 1, 28, 28), dtype=torch.uint8).numpy(), ""), 2)
+    pixels = torch.randint(256, (100, 1, 28, 28), dtype=torch.uint8).numpy()
+    images = Images(pixels, "", bits=2)
     state = torch.get_rng_state()
-    loose, one = bounds(vae, pixels, "categorical", draws=1)
-    same, many = bounds(vae, pixels, "categorical", draws=50)
+    loose, one = estimate_bounds(vae, images, "categorical", samples=1)
+    same, many = estimate_bounds(vae, images, "categorical", samples=50)
     assert torch.equal(state, torch.get_rng_state())
     assert loose == same
     assert one == pytest.approx(loose, abs=0.5)  # the KL drawn instead of integrated
@@ -194,7 +197,7 @@ def test_more_draws_give_a_tighter_bound(vae):
 
 
 def test_the_manifold_is_a_grid_over_the_percentiles_of_the_prior():
-    z = manifold_codes(20)
+    z = build_manifold(20)
     assert z.shape == (20, 20, 2)
     share = torch.special.ndtr(z)
     corners = share[[0, 0, -1, -1], [0, -1, 0, -1]]
@@ -203,13 +206,13 @@ def test_the_manifold_is_a_grid_over_the_percentiles_of_the_prior():
     assert torch.allclose(share[3, :, 0].diff(), torch.tensor(0.05), atol=1e-6)
 
 
-def test_a_gallery_shows_likeliest_levels_beside_draws_of_the_same_codes(vae):
-    pictures, columns = gallery(vae, 12, seed=3)
+def test_a_gallery_shows_likeliest_levels_beside_sampled_ones_of_the_same_latents(vae):
+    pictures, columns = generate_gallery(vae, 12, seed=3)
     assert pictures.shape == (2, 12, 1, 28, 28)
     assert columns == ["likeliest levels", "drawn levels"]
-    assert [abreast(count) for count in (3, 7, 10, 11, 40)] == [3, 7, 5, 1, 8]
-    assert torch.equal(pictures[:, :6].flatten(0, 1), generate(vae, 12, 3, likeliest))
-    assert torch.equal(pictures[:, 6:].flatten(0, 1), generate(vae, 12, 3, drawn(3)))
+    assert [count_columns(count) for count in (3, 7, 10, 11, 40)] == [3, 7, 5, 1, 8]
+    assert torch.equal(pictures[:, :6].flatten(0, 1), generate(vae, 12, 3, take_likeliest))
+    assert torch.equal(pictures[:, 6:].flatten(0, 1), generate(vae, 12, 3, sample_levels(3)))
     assert 0 <= decode(vae, torch.zeros(1, 3)).min() <= decode(vae, torch.zeros(1, 3)).max() <= 1
 
 
@@ -221,9 +224,9 @@ def test_digits_are_split_in_three():
         CONFIG,
         "",
     ).data
-    validation, test = validation_images(data, (1, 28, 28)), unseen_images(data)
+    validation, test = load_validation(data, (1, 28, 28)), load_unseen(data)
     assert (len(validation), len(test)) == (144, 359)
-    assert set(np.unique(test.pixels)) <= set(range(0, 256, 17))
+    assert set(np.unique(test.read())) == set(range(0, 256, 17))
     for a, b in itertools.product(validation.pixels[:20], test.pixels):
         assert not np.array_equal(a, b)
 

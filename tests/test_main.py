@@ -13,7 +13,7 @@ import main
 from tests.test_commands import rows
 from utils import files
 from utils.training import checkpoint
-from vae.faces.head import NAMES
+from vae.faces.factors import NAMES
 
 SMALL = ["--images", "48", "--held_out", "40", "--batch_size", "16", "--epochs", "2"]
 SMALL += ["--z_dim", "3", "--pictures", "1", "--device", "cpu"]

@@ -12,7 +12,13 @@ from torch.nn import functional
 import models.palindrome.test
 import models.palindrome.train
 from benchmarks.studies import palindromes as study
-from models.palindrome.data import draw, free_digits, held_out, palindromes, validation_set
+from models.palindrome.data import (
+    free_digits,
+    held_out,
+    palindromes,
+    sample_palindromes,
+    validation_set,
+)
 from models.palindrome.modules import Model, ModelConfig
 from models.palindrome.train import score, validation_score
 from tests.conftest import REPOSITORY
@@ -37,8 +43,8 @@ def test_palindromes_worked_by_hand():
 
 @pytest.mark.parametrize("T", [2, 3, 5, 20, 41])
 @pytest.mark.parametrize("validation", [False, True])
-def test_what_is_drawn_are_palindromes_of_one_split(T, validation):
-    digits = draw(300, T, np.random.default_rng(0), validation=validation)
+def test_samples_are_palindromes_of_one_split(T, validation):
+    digits = sample_palindromes(300, T, np.random.default_rng(0), validation=validation)
     assert digits.shape == (300, T + 1)
     assert digits.dtype == np.uint8
     assert (digits == digits[:, ::-1]).all()
@@ -74,7 +80,7 @@ def test_a_fifth_is_held_out(F):
 
 
 def test_no_palindrome_is_in_both_splits():
-    training = draw(20_000, 5, np.random.default_rng(0), validation=False)
+    training = sample_palindromes(20_000, 5, np.random.default_rng(0), validation=False)
     validation = validation_set(5, 2000)
     training, validation = (
         {tuple(row) for row in rows.tolist()} for rows in (training, validation)
@@ -94,7 +100,7 @@ def test_the_validation_set_is_fixed():
 
 def small_model(dropout=0.5):
     torch.manual_seed(0)
-    return Model(ModelConfig("m", 5, 16, dropout))
+    return Model(ModelConfig(name="m", T=5, hidden_size=16, dropout=dropout))
 
 
 def test_the_input_is_one_hot():

@@ -12,13 +12,13 @@ import models.transformer.train
 from benchmarks.raw_data import raw_data
 from benchmarks.studies.faces import READER_SEED, rotation_errors, train_reader
 from benchmarks.trust import reproduce, ship
-from data_preparation import prepare
 from solver import Solver
 from tests.conftest import REPOSITORY
 from tests.test_commands import TEST, TRAIN, small
 from utils.config import build, read_json
 from utils.images.data import Images
 from utils.text.data import load_text
+from utils.text.preparation import prepare
 from utils.text.streaming import block_score
 from utils.text.testing import load_text_model
 from utils.text.training import config_type
@@ -64,7 +64,7 @@ def test_shipped_checkpoint_is_what_it_says(kind, settings, shakespeare, shipped
         if shakespeare is None:
             return
         prepare(shakespeare, "tinyshakespeare", raw=True, form="codes")
-    text = load_text(config.data.name)
+    text = load_text(config.data)
     assert text.alphabet == content["alphabet"]
     # float16 keeps the number to the third digit
     nats = block_score(model, text.validation)

@@ -13,7 +13,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from tests.conftest import REPOSITORY
 from vae.losses import importance_weighted_bound, kl_per_dim, log_normal
-from vae.networks import draw
+from vae.networks import reparametrise
 
 NOISE = 0.3
 
@@ -89,7 +89,7 @@ def test_the_bound_of_samples_is_the_exact_one():
     model = Linear(3)
     torch.manual_seed(0)
     mu, logvar = model.posterior.mean, torch.full((3,), -3.0).double()
-    z = draw(mu.expand(200_000, 3), logvar.expand(200_000, 3))
+    z = reparametrise(mu.expand(200_000, 3), logvar.expand(200_000, 3))
     sampled = model.log_likelihood(z).mean() - kl_per_dim(mu, logvar).sum()
     assert sampled.item() == pytest.approx(model.bound(mu, logvar).item(), abs=0.05)
 
@@ -113,7 +113,7 @@ def test_importance_weights_close_the_gap():
     mu, logvar = model.posterior.mean, torch.full((3,), -2.0).double()
     zero, gaps = torch.zeros(3).double(), []
     for draws in (1, 10, 1000):
-        z = draw(mu.expand(draws, 500, 3), logvar.expand(draws, 500, 3))
+        z = reparametrise(mu.expand(draws, 500, 3), logvar.expand(draws, 500, 3))
         prior, q = log_normal(z, zero, zero).sum(-1), log_normal(z, mu, logvar).sum(-1)
         bounds = importance_weighted_bound(model.log_likelihood(z) + prior - q)  # (500,)
         gaps.append(model.evidence - bounds.mean().item())
@@ -125,7 +125,7 @@ def test_importance_weights_close_the_gap():
 def test_reparametrised_gradients_are_right_and_calm():
     torch.manual_seed(0)
     mu = torch.full((200_000,), 1.5, dtype=torch.float64, requires_grad=True)
-    z = draw(mu, torch.zeros_like(mu))
+    z = reparametrise(mu, torch.zeros_like(mu))
     (path,) = torch.autograd.grad((z**2).sum(), mu)
     score = (z**2 * (z - mu)).detach()  # d/dmu log N(z; mu, 1) = z - mu
     assert path.mean().item() == pytest.approx(3.0, abs=0.05)

@@ -11,15 +11,14 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from tests.conftest import REPOSITORY
 from utils.config import defaults_of, override
-from utils.images.data import Images, unit_range
+from utils.images.data import Images
 from vae.analysis.rotation import (
     Rotation,
     Whitening,
-    direction_by_mirroring,
-    direction_by_regression,
+    find_by_mirroring,
+    find_by_regression,
 )
-from vae.data import counted
-from vae.faces.head import NAMES, sample_factors
+from vae.faces.factors import NAMES, mark_valid, sample_factors
 from vae.latents import decode, encode, generate, reconstruct
 from vae.losses import (
     bits_per_dim,
@@ -29,7 +28,7 @@ from vae.losses import (
     reconstruction,
     warmed_up,
 )
-from vae.networks import VAE, Decoder, Encoder, ModelConfig, draw
+from vae.networks import VAE, Decoder, Encoder, ModelConfig, reparametrise
 from vae.training import CONFIG, VAETask
 
 
@@ -47,10 +46,10 @@ def test_every_key_is_read_somewhere():
 @pytest.fixture
 def vae():
     torch.manual_seed(0)
-    return VAE((3, 64, 64), ModelConfig("m", "higgins", 5))
+    return VAE((3, 64, 64), ModelConfig(name="m", network="higgins", z_dim=5))
 
 
-def codes(count=7, z_dim=5, seed=0):
+def latents(count=7, z_dim=5, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(2, count, z_dim, generator=generator, dtype=torch.float64)
 
@@ -79,7 +78,7 @@ def test_the_model_gives_logits_and_a_posterior(vae):
     assert z.shape == mu.shape == logvar.shape == (4, 5)
     assert logits.min() < 0, "logits are not squeezed into [0, 1]; the sigmoid comes outside"
     with pytest.raises(ValueError, match="32 x 32, not 64 x 64"):
-        VAE((3, 32, 32), ModelConfig("m", "higgins", 5))
+        VAE((3, 32, 32), ModelConfig(name="m", network="higgins", z_dim=5))
 
 
 def test_pictures_are_in_their_range_and_do_not_depend_on_the_batch(vae):
@@ -88,18 +87,18 @@ def test_pictures_are_in_their_range_and_do_not_depend_on_the_batch(vae):
     whole = encode(vae, Images(pixels, ""))
     assert torch.allclose(mu, whole[0], atol=1e-5)
     assert torch.allclose(logvar, whole[1], atol=1e-5)
-    pictures = reconstruct(vae, pixels)
+    pictures = reconstruct(vae, Images(pixels, ""))
     assert torch.allclose(pictures, decode(vae, mu, part=3), atol=1e-5)
     assert 0 <= pictures.min() < pictures.max() <= 1
     assert torch.equal(generate(vae, 4, seed=1), generate(vae, 4, seed=1))
     assert not torch.equal(generate(vae, 4, seed=1), generate(vae, 4, seed=2))
 
 
-def test_draw_has_the_right_mean_and_width_and_lets_gradients_through():
+def test_reparametrising_has_the_right_mean_and_width_and_lets_gradients_through():
     torch.manual_seed(0)
     mu = torch.full((200_000,), 3.0, requires_grad=True)
     logvar = torch.full((200_000,), math.log(4), requires_grad=True)
-    z = draw(mu, logvar)
+    z = reparametrise(mu, logvar)
     assert z.mean().item() == pytest.approx(3, abs=0.02)
     assert z.std().item() == pytest.approx(2, abs=0.02)
     z.sum().backward()
@@ -117,7 +116,7 @@ def test_the_gradient_reaches_mu_and_logvar(vae):
 
 
 def test_kl_against_torch_distributions():
-    mu, logvar = codes()
+    mu, logvar = latents()
     theirs = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0))
     assert torch.allclose(kl_per_dim(mu, logvar), theirs, atol=1e-12)
     both = Independent(Normal(mu, torch.exp(logvar / 2)), 1)
@@ -128,7 +127,7 @@ def test_kl_against_torch_distributions():
 def test_kl_is_zero_at_the_prior_only_and_symmetric_in_the_mean():
     zero = torch.zeros(1, 3, dtype=torch.float64)
     assert kl_per_dim(zero, zero).abs().max() == 0
-    mu, logvar = codes()
+    mu, logvar = latents()
     assert kl_per_dim(mu, logvar).min() > 0
     assert torch.equal(kl_per_dim(mu, logvar), kl_per_dim(-mu, logvar))
 
@@ -159,21 +158,21 @@ def test_reconstruction_sums_over_pixels_and_not_over_the_batch():
 def test_the_decomposed_kl_sums_to_the_kl():
     torch.manual_seed(0)
     mu, logvar = torch.randn(2, 4000, 2, dtype=torch.float64)
-    z = draw(mu, logvar)
+    z = reparametrise(mu, logvar)
     total = sum(decomposed_kl(z, mu, logvar, images=4000))
     assert total.item() == pytest.approx(kl_per_dim(mu, logvar).sum(1).mean().item(), rel=0.05)
 
 
 @pytest.mark.parametrize("angle", [0.0, 45.0])
 def test_total_correlation_sees_dependence_between_latents(angle):
-    """Codes of an elongated cloud: independent along the axes, dependent when it is turned."""
+    """Latents of an elongated cloud: independent along the axes, dependent when it is turned."""
     torch.manual_seed(0)
     constant = math.log(3000)  # (Z - 1) log N: see decomposed_kl
     cloud = torch.randn(3000, 2, dtype=torch.float64) * torch.tensor([0.97, 0.25])
     turn = math.radians(angle)
     rotation = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     mu, logvar = cloud @ rotation.double(), torch.full((3000, 2), -4.0).double()
-    _, correlation, _ = decomposed_kl(draw(mu, logvar), mu, logvar, images=3000)
+    _, correlation, _ = decomposed_kl(reparametrise(mu, logvar), mu, logvar, images=3000)
     covariance = torch.cov(mu.T) + math.exp(-4) * torch.eye(2)
     gaussian = 0.5 * (covariance.diag().log().sum() - torch.logdet(covariance))
     assert correlation.item() == pytest.approx(constant + gaussian.item(), abs=0.1)
@@ -192,7 +191,7 @@ def test_bits_per_dimension():
 
 
 def cloud_with_a_yaw(count=4000):
-    """Codes whose third direction after a random linear map is the yaw; small posteriors."""
+    """Latents whose third direction after a random linear map is the yaw; small posteriors."""
     torch.manual_seed(0)
     yaw = 90 * torch.rand(count) - 45
     hidden = torch.randn(count, 4, dtype=torch.float64)
@@ -204,21 +203,21 @@ def cloud_with_a_yaw(count=4000):
 def test_whitening_and_back():
     _, mu, logvar, _ = cloud_with_a_yaw()
     whitening = Whitening.of(mu, logvar)
-    white = whitening.white(mu)
+    white = whitening.whiten(mu)
     assert torch.allclose(torch.cov(white.T), torch.eye(4).double(), atol=1e-2)
-    assert torch.allclose(whitening.back(white), mu, atol=1e-9)
+    assert torch.allclose(whitening.restore(white), mu, atol=1e-9)
 
 
 def test_both_estimates_find_the_direction_of_yaw():
     hidden, mu, logvar, yaw = cloud_with_a_yaw()
-    white = Whitening.of(mu, logvar).white(mu)
+    white = Whitening.of(mu, logvar).whiten(mu)
     mirrored = hidden.clone()
     mirrored[:, 2] *= -1
     mirrored += 0.1 * torch.randn_like(mirrored)
     mixing = torch.linalg.lstsq(hidden, mu - 1).solution
-    flipped = Whitening.of(mu, logvar).white(mirrored @ mixing + 1)
-    a = direction_by_regression(white, yaw)
-    b = direction_by_mirroring(white, flipped)
+    flipped = Whitening.of(mu, logvar).whiten(mirrored @ mixing + 1)
+    a = find_by_regression(white, yaw)
+    b = find_by_mirroring(white, flipped)
     assert a.norm().item() == pytest.approx(1)
     assert abs(a @ b) > 0.99
 
@@ -234,7 +233,7 @@ def test_turning_changes_the_yaw_and_nothing_else(known):
         mirrored[:, 2] *= -1
         rotation = Rotation.by_mirroring(mu, logvar, mirrored @ mixing + 1)
     angles = torch.tensor([-40.0, 0.0, 40.0])
-    turned = rotation.turned(mu[:100], angles)
+    turned = rotation.turn(mu[:100], angles)
     assert turned.shape == (100, 3, 4)
     back = (turned.double() - 1) @ torch.linalg.inv(mixing)
     found = 26 * back[:, :, 2]
@@ -251,7 +250,7 @@ def test_turning_changes_the_yaw_and_nothing_else(known):
 def test_turning_goes_on_evenly_between_the_angles():
     _, mu, logvar, yaw = cloud_with_a_yaw()
     rotation = Rotation.by_regression(mu, logvar, yaw)
-    turned = rotation.turned(mu[:1], torch.tensor([-45.0, -15.0, 15.0, 45.0]))[0]
+    turned = rotation.turn(mu[:1], torch.tensor([-45.0, -15.0, 15.0, 45.0]))[0]
     steps = [(b - a).norm().item() for a, b in itertools.pairwise(turned)]
     assert max(steps) < 1.1 * min(steps)
 
@@ -267,7 +266,7 @@ def test_what_is_minimised(objective, vae):
     pixels = torch.randint(256, (6, 3, 64, 64), dtype=torch.uint8).numpy()
     images = Images(pixels, "noise")
     task = VAETask(vae, images, images, override(config, changes))
-    x = unit_range(pixels)
+    x = images.floats()
     torch.manual_seed(1)
     capacity = 2.0 if objective == "capacity" else None
     loss, terms = task.objective(x, 3.0, capacity)
@@ -309,7 +308,7 @@ def test_beta_and_capacity_follow_their_schedules(vae, monkeypatch):
 
 def test_hair_colour_counts_on_heads_with_hair_only():
     factors = sample_factors(300, seed=0).numpy()
-    valid = counted(factors)
+    valid = mark_valid(factors)
     bald = factors[:, NAMES.index("hair_style")] == 0
     assert 50 < bald.sum() < 150
     assert (valid[:, NAMES.index("hair_colour")] == ~bald).all()

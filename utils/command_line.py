@@ -1,8 +1,6 @@
 """The command line: every key of a configuration as an option, and the options all commands share."""
 
 import argparse
-import dataclasses
-import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -14,15 +12,14 @@ from utils.config import (
     DEVICES,
     LARGEST,
     C,
-    Config,
-    check,
-    describe_misfit,
-    describe_values,
+    Key,
+    list_keys,
     override,
+    parse_value,
     read_config,
+    shorten,
 )
 from utils.errors import UserError
-from utils.files import shown
 
 Overrides = dict[tuple[str, str], Any]  # what was typed: (section, key) -> value
 
@@ -97,65 +94,38 @@ class Options:
     name. The run's name, model.name, is --ckpt_name for short.
     """
 
-    def __init__(self, parser: Parser, defaults: Config, source: str) -> None:
-        sections = {f.name: dataclasses.fields(f.type) for f in dataclasses.fields(defaults)}
-        shared = Counter(field.name for fields in sections.values() for field in fields)
+    def __init__(self, parser: Parser, keys: list[Key], source: str) -> None:
+        shared = Counter(field.name for _, field, _ in keys)
         taken = {word for action in parser._actions for word in action.option_strings}
-        self.fields = {}
-        for section, fields in sections.items():
-            group = parser.add_argument_group(f"{section} (defaults: {source})")
-            for field in fields:
-                place = (section, field.name)
-                if place == ("model", "name") and "--ckpt_name" in taken:
-                    continue  # the command has its own: several runs, say
-                self.fields[place] = field
-                words = [f"--{section}.{field.name}"]
-                if place == ("model", "name"):
-                    words.append("--ckpt_name")
-                elif shared[field.name] == 1 and f"--{field.name}" not in taken:
-                    words.append(f"--{field.name}")
-                default = json.dumps(getattr(getattr(defaults, section), field.name))
-                meaning = f"{field.metadata['meaning']}; {describe_values(field)}"
-                group.add_argument(
+        groups, self.fields = {}, {}
+        for section, field, meaning in keys:
+            words = [f"--{section}.{field.name}"]
+            if words == ["--model.name"]:
+                words.append("--ckpt_name")
+            elif shared[field.name] == 1:
+                words.append(f"--{field.name}")
+            if section not in groups:
+                groups[section] = parser.add_argument_group(f"{section} (defaults: {source})")
+            if not taken.intersection(words):
+                self.fields[section, field.name] = field
+                groups[section].add_argument(
                     *words,
                     action=Typed,
-                    dest=".".join(place),
+                    dest=f"{section}.{field.name}",
                     metavar="VALUE",
-                    help=f"{meaning} (default: {default})".replace("%", "%%"),
+                    help=meaning.replace("%", "%%"),
                 )
         for name in (name for name, count in shared.items() if count > 1):
-            meant = [f"--{section}.{key}" for section, key in self.fields if key == name]
-            parser.add_argument(
-                f"--{name}", action=Ambiguous, const=meant, help=argparse.SUPPRESS
-            )
+            meant = [f"--{section}.{name}" for section, key in self.fields if key == name]
+            parser.add_argument(f"--{name}", action=Ambiguous, const=meant, help=argparse.SUPPRESS)
 
     def given(self, args: argparse.Namespace) -> Overrides:
         """Collects the keys that the command line overrides. UserError names a wrong option."""
-        typed = {place: getattr(args, ".".join(place)) for place in self.fields}
         return {
-            place: parse_value(found[1], self.fields[place], found[0])
-            for place, found in typed.items()
-            if found is not None
+            place: parse_value(typed[1], field, typed[0])
+            for place, field in self.fields.items()
+            if (typed := getattr(args, ".".join(place))) is not None
         }
-
-
-def parse_value(text: str, field: dataclasses.Field, option: str) -> Any:
-    """Turns an option's text into a value of its field: JSON where it is JSON, else the text.
-
-    UserError where it does not fit.
-    """
-    value: Any = text
-    is_text = field.type is str or (field.type == str | None and text != "null")
-    if not is_text:
-        listed = field.type == list[int] and not text.startswith("[")
-        try:
-            value = json.loads(f"[{text}]" if listed else text)  # 1,10,100
-        except (ValueError, RecursionError):
-            pass
-    try:
-        return check(value, field)
-    except ValueError:
-        raise UserError(f"{option} is {text!r:.80}, {describe_misfit(value, field)}") from None
 
 
 def add_run_options(parser: Parser) -> argparse._ArgumentGroup:
@@ -169,12 +139,10 @@ def add_run_options(parser: Parser) -> argparse._ArgumentGroup:
     return run
 
 
-def make_call(config: C, overrides: Overrides, args: argparse.Namespace) -> Call[C]:
-    """Puts a training's settings and run options together. UserError where two contradict."""
+def check_run_options(args: argparse.Namespace) -> None:
+    """Raises a UserError where two run options contradict each other."""
     if args.resume + args.overwrite + args.dry_run > 1:
         raise UserError("--resume goes on, --overwrite starts anew, --dry-run tries: give one")
-    config = override(config, overrides)
-    return Call(config, overrides, args.resume, args.overwrite, args.dry_run)
 
 
 def parse(
@@ -185,15 +153,21 @@ def parse(
     first.add_argument("--config", type=Path, default=default_file)
     file = first.parse_known_args(argv)[0].config
     defaults = read_config(file, config_type)
+    keys = list_keys(defaults)
 
     parser = Parser(description=description)
     run = add_run_options(parser)
     run.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"settings (default: {shown(default_file)})"
+        "--config", type=Path, metavar="FILE", help=f"settings (default: {default_file.name})"
     )
-    options = Options(parser, defaults, shown(file))
+    options = Options(parser, keys, file.name)
     args = parser.parse_args(argv)
-    return make_call(defaults, options.given(args), args)
+    check_run_options(args)
+    overrides = options.given(args)
+    config = override(defaults, overrides)
+    if args.dry_run:
+        config = shorten(config)
+    return Call(config, overrides, args.resume, args.overwrite, args.dry_run)
 
 
 def add_model_options(parser: Parser, default_run: str) -> None:

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from utils.errors import UserError
 from utils.files import shown
@@ -46,12 +46,6 @@ class Config:
     model: ModelSection
     training: TrainingSection
 
-    def shorten(self, batch_size: int) -> Self:
-        """Returns the same settings for one epoch of batches no larger than this: a dry run."""
-        size = min(batch_size, self.training.batch_size)
-        training = dataclasses.replace(self.training, epochs=1, batch_size=size)
-        return dataclasses.replace(self, training=training)
-
 
 C = TypeVar("C", bound=Config)
 
@@ -65,20 +59,17 @@ def key(
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
     default: Any = dataclasses.MISSING,
+    dry: int | None = None,
 ) -> Any:
     """Makes a field of a section: what it means, and its range (low and high are inside it).
 
-    A default is for a key that came later: files and checkpoints from before do without it.
+    A default is for a key that came later: files and checkpoints from before do without it. `dry`
+    is the most that a dry run takes.
     """
     limits = {">=": low, "<=": high, ">": above, "<": below}
     limits = {sign: limit for sign, limit in limits.items() if limit is not None}
-    metadata = {"meaning": meaning, "limits": limits, "choices": choices}
+    metadata = {"meaning": meaning, "limits": limits, "choices": choices, "dry": dry}
     return dataclasses.field(default=default, metadata=metadata)
-
-
-def to_dict(config: Config) -> dict[str, dict[str, Any]]:
-    """Turns a configuration into plain dictionaries: what config.json and a checkpoint hold."""
-    return dataclasses.asdict(config)
 
 
 def describe_values(field: dataclasses.Field) -> str:
@@ -93,10 +84,7 @@ def describe_values(field: dataclasses.Field) -> str:
         bool: "true or false",
         list[int]: "a list of whole numbers",
     }
-    parts = (
-        typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
-    )
-    text = " or ".join("null" if part is types.NoneType else words[part] for part in parts)
+    text = " or ".join("null" if part is types.NoneType else words[part] for part in _types(field))
     return " ".join([text, *(f"{sign} {limit}" for sign, limit in limits.items())])
 
 
@@ -105,9 +93,7 @@ def check(value: Any, field: dataclasses.Field) -> Any:
 
     ValueError where it does not fit.
     """
-    parts = (
-        typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
-    )
+    parts = _types(field)
     if value is None and types.NoneType in parts:
         return None
     if _too_large(value):
@@ -137,6 +123,11 @@ def check(value: Any, field: dataclasses.Field) -> Any:
     return value
 
 
+def _types(field: dataclasses.Field) -> tuple[type, ...]:
+    """Lists the types that a field allows: int | None has two."""
+    return typing.get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
+
+
 def _too_large(value: Any) -> bool:
     items = value if type(value) is list else [value]
     return any(type(item) is int and abs(item) > LARGEST for item in items)
@@ -147,8 +138,8 @@ def describe_misfit(value: Any, field: dataclasses.Field) -> str:
     return f"not {describe_values(field)}" + (f" of at most {LARGEST}" if _too_large(value) else "")
 
 
-def build(values: Any, config_type: type[C], source: str) -> C:
-    """Turns plain dictionaries into a configuration. UserError names the key at fault."""
+def build(values: Any, config_type: type[C], source: Path) -> C:
+    """Turns plain dictionaries out of a file into a configuration. UserError names what is wrong."""
     sections = {field.name: field.type for field in dataclasses.fields(config_type)}
     _check_keys(values, sections, source, "section")
     built = {}
@@ -164,7 +155,7 @@ def build(values: Any, config_type: type[C], source: str) -> C:
             except ValueError:
                 found = json.dumps(value, default=repr, skipkeys=True)
                 raise UserError(
-                    f"{source}: {name}.{field.name} is {found:.80}, {describe_misfit(value, field)}"
+                    f"{shown(source)}: {name}.{field.name} is {found:.80}, {describe_misfit(value, field)}"
                 ) from None
         built[name] = section(**built[name])
     return config_type(**built)
@@ -175,16 +166,18 @@ def _has_default(field: dataclasses.Field) -> bool:
 
 
 def _check_keys(
-    values: Any, known: Mapping[str, Any], source: str, what: str, optional: Collection[str] = ()
+    values: Any, known: Mapping[str, Any], source: Path, what: str, optional: Collection[str] = ()
 ) -> None:
     if not isinstance(values, dict):
-        raise UserError(f"{source}: expected {{...}} with each {what} of {', '.join(known)}")
+        raise UserError(f"{shown(source)}: expected {{...}} with each {what} of {', '.join(known)}")
     for name in values:
         if name not in known:
-            raise UserError(f"{source}: unknown {what} {name!r:.80} (known: {', '.join(known)})")
+            raise UserError(
+                f"{shown(source)}: unknown {what} {name!r:.80} (known: {', '.join(known)})"
+            )
     for name in known:
         if name not in values and name not in optional:
-            raise UserError(f"{source}: missing {what} {name!r}")
+            raise UserError(f"{shown(source)}: missing {what} {name!r}")
 
 
 def read_json(path: Path) -> Any:
@@ -201,7 +194,58 @@ def read_json(path: Path) -> Any:
 
 def read_config(file: Path, config_type: type[C]) -> C:
     """Reads a config file. UserError names the file and the key at fault."""
-    return build(read_json(file), config_type, shown(file))
+    return build(read_json(file), config_type, file)
+
+
+class Key(NamedTuple):
+    """A key of a configuration, as its option needs it."""
+
+    section: str
+    field: dataclasses.Field
+    help: str  # what it means, its values, its default
+
+
+def list_keys(defaults: Config) -> list[Key]:
+    """Lists every key of a configuration, section by section."""
+    keys = []
+    for section in dataclasses.fields(defaults):
+        for field in dataclasses.fields(section.type):
+            default = json.dumps(getattr(getattr(defaults, section.name), field.name))
+            meaning = f"{field.metadata['meaning']}; {describe_values(field)}"
+            keys.append(Key(section.name, field, f"{meaning} (default: {default})"))
+    return keys
+
+
+def parse_value(text: str, field: dataclasses.Field, option: str) -> Any:
+    """Turns an option's text into a value of its field: JSON where it is JSON, else the text.
+
+    UserError where it does not fit.
+    """
+    value: Any = text
+    if not (field.type is str or (field.type == str | None and text != "null")):
+        listed = field.type == list[int] and not text.startswith("[")
+        try:
+            value = json.loads(f"[{text}]" if listed else text)  # 1,10,100
+        except (ValueError, RecursionError):
+            value = text
+    try:
+        return check(value, field)
+    except ValueError:
+        raise UserError(f"{option} is {text!r:.80}, {describe_misfit(value, field)}") from None
+
+
+def shorten(config: C) -> C:
+    """Returns a copy of the configuration for a dry run: no key above its `dry`."""
+    for section in dataclasses.fields(config):
+        values = getattr(config, section.name)
+        limits = {f.name: f.metadata["dry"] for f in dataclasses.fields(values)}
+        short = {
+            name: min(limit, getattr(values, name))
+            for name, limit in limits.items()
+            if limit is not None
+        }
+        config = dataclasses.replace(config, **{section.name: dataclasses.replace(values, **short)})
+    return config
 
 
 def override(config: C, values: Mapping[tuple[str, str], Any]) -> C:

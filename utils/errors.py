@@ -3,12 +3,8 @@
 import functools
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable
-from types import FrameType
-from typing import Self
 
 # How torch says it, on the CPU, on a GPU, and where the size is beyond all memory. It has no class.
 NO_MEMORY = re.compile("can't allocate memory|out of memory|size calculation overflowed")
@@ -28,29 +24,6 @@ class Interrupted(Exception):
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)
         self.status = 128 + signal_number  # 130 after Ctrl-C, 143 after SIGTERM, as in a shell
-
-
-class StopSignals:
-    """Remembers Ctrl-C (SIGINT) and SIGTERM until the step is done.
-
-    A second Ctrl-C interrupts at once.
-    """
-
-    def __enter__(self) -> Self:
-        self.received: int | None = None
-        self.previous = {}
-        if threading.current_thread() is threading.main_thread():  # others may not set handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, self._remember)
-        return self
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        signal.signal(number, self.previous[number])
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
 
 
 def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | None], int]:

@@ -3,10 +3,15 @@
 An alphabet is the sorted list of a text's distinct characters; a code is an index into it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # preparing a text needs no torch, which takes seconds to import
+    import torch
 
 
 def char_to_one_hot(char: str, alphabet: Sequence[str]) -> np.ndarray:
@@ -39,7 +44,7 @@ def one_hot(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.T
     Meant for one batch at a time: a whole text would take V times the memory. A one-hot vector
     times a matrix picks one of its rows, so a linear layer on it is a table of character vectors.
     """
-    vectors = torch.zeros(*codes.shape, vocabulary, dtype=dtype, device=codes.device)
+    vectors = codes.new_zeros(*codes.shape, vocabulary, dtype=dtype)
     return vectors.scatter_(-1, codes.long().unsqueeze(-1), 1)
 
 

@@ -1,97 +1,73 @@
 """The pictures that a configuration names: rendered faces, digits, or a folder of one's own."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from tqdm import tqdm
-
+from utils.config import key
 from utils.images import mnist
-from utils.images.data import Images, coarse, split
+from utils.images.data import Images, split
 from utils.images.files import load_images
 from utils.training import distributed
-from vae.faces.head import FACTORS, NAMES, column, render, sample_factors
+from vae.faces.head import render_faces
 from vae.networks import SIDES
 
+DATASETS = ("faces", *mnist.DATASETS)
 TRAINING_SEED, VALIDATION_SEED = 1, 2  # of the rendered faces: a fixed data set, whatever --seed
 VALIDATION_SHARE = 0.1  # of other pictures
 
 
-def rendered(count: int, seed: int, part: int = 1000) -> Images:
-    """`count` faces with their factors as labels (count, F), with a bar while they are drawn."""
-    factors = sample_factors(count, seed)
-    pixels = np.empty((count, 3, 64, 64), dtype=np.uint8)
-    with tqdm(total=count, unit="face", unit_scale=True, disable=None, leave=False) as bar:
-        for start in range(0, count, part):
-            pixels[start : start + part] = render(factors[start : start + part]).numpy()
-            bar.update(min(part, count - start))
-    return Images(pixels, "rendered faces", factors.numpy())
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pictures: a data set by name, or a file or folder of one's own."""
+
+    dataset: str = key("name of the data set", choices=DATASETS)
+    data: str | None = key("a folder of pictures, or an .npz; null: the data set")
+    bits: int = key("bits of a pixel's value, which has 2**bits levels", low=1, high=8)
+    images: int = key(
+        "pictures to train on: faces are rendered, of other data sets it is the most", low=1
+    )
+    held_out: int = key("pictures kept for validation, counted like images", low=1)
 
 
-DATASETS = ("faces", *mnist.DATASETS)
+def choose_shape(data: DataConfig, network: str) -> tuple[int, int, int]:
+    """Returns (C, H, W) of the pictures to train a network on: grey digits, else colour."""
+    side = SIDES[network]
+    return (3 if data.dataset == "faces" else 1, side, side)
 
 
-def shape_of(config: Any) -> tuple[int, int, int]:
-    """(C, H, W) of the pictures that a configuration trains on: grey digits, else colour."""
-    side = SIDES[config.model.network]
-    return (3 if config.data.dataset == "faces" else 1, side, side)
-
-
-def training_images(data: Any, shape: tuple[int, int, int]) -> Images:
-    """The pictures that are learned from, in 2**bits levels. One's own are fitted to the shape.
+def load_training(data: DataConfig, shape: tuple[int, int, int]) -> Images:
+    """Loads the pictures to learn from, in 2**bits levels; one's own are fitted to the shape.
 
     UserError where --data, or MNIST, is not there or unreadable.
     """
     if data.data is None and data.dataset == "faces":
-        images = rendered(data.images, TRAINING_SEED)
+        images = render_faces(data.images, TRAINING_SEED)
     else:
-        images = _parts(data, shape)[0]
-    return coarse(images, data.bits)
+        images = load_parts(data, shape)[0]
+    return replace(images, bits=data.bits)
 
 
-def validation_images(data: Any, shape: tuple[int, int, int]) -> Images:
-    """The pictures that are kept apart: others than the training pictures, always the same ones."""
+def load_validation(data: DataConfig, shape: tuple[int, int, int]) -> Images:
+    """Loads the pictures for validation: none of the training pictures, always the same ones."""
     if data.data is None and data.dataset == "faces":
-        images = rendered(data.held_out, VALIDATION_SEED)
+        images = render_faces(data.held_out, VALIDATION_SEED)
     else:
-        images = _parts(data, shape)[1]
-    return coarse(images, data.bits)
+        images = load_parts(data, shape)[1]
+    return replace(images, bits=data.bits)
 
 
-def unseen_images(data: Any) -> Images | None:
-    """Pictures looked at only once all is decided, where the data set has some; else None."""
+def load_unseen(data: DataConfig) -> Images | None:
+    """Loads the test set, for the measurements after all decisions; None where there is none."""
     if data.data is None and data.dataset in mnist.DATASETS:
-        return coarse(mnist.digits(data.dataset)[1], data.bits)
+        return replace(mnist.digits(data.dataset)[1], bits=data.bits)
     return None
 
 
-def _parts(data: Any, shape: tuple[int, int, int]) -> tuple[Images, Images]:
-    """Training and validation pictures that exist as such."""
+def load_parts(data: DataConfig, shape: tuple[int, int, int]) -> tuple[Images, Images]:
+    """Loads training and validation pictures that exist as files."""
     with distributed.in_turns():  # they may have to be fetched or decoded first
         if data.data is not None:
             channels, side, _ = shape
             return split(load_images(Path(data.data), side, channels), VALIDATION_SHARE, seed=0)
         training, validation = split(mnist.digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
     return training.take(slice(data.images)), validation.take(slice(data.held_out))
-
-
-def has_factors(images: Images) -> bool:
-    """Whether the true factors of the pictures are known."""
-    return images.labels is not None and images.labels.ndim == 2
-
-
-CATEGORIES = tuple(len(factor.values) for factor in FACTORS)  # 0 for a continuous one
-
-
-def counted(factors: np.ndarray) -> np.ndarray:
-    """Factors (N, F) -> (N, F) bool: hair colour counts only on heads with hair."""
-    valid = np.ones(factors.shape, dtype=bool)
-    bald = FACTORS[NAMES.index("hair_style")].values.index("bald")
-    valid[:, NAMES.index("hair_colour")] = factors[:, NAMES.index("hair_style")] != bald
-    return valid
-
-
-def yaw_of(images: Images) -> torch.Tensor:
-    """The yaw (N,) in degrees of rendered faces."""
-    return column(torch.from_numpy(images.labels), "yaw")

@@ -10,8 +10,8 @@ import torch
 
 from utils import config as configuration
 from utils.config import DEVICES, PRECISIONS, key
-from utils.errors import UserError
-from utils.images.data import Batches, Images, unit_range
+from utils.errors import SettingError
+from utils.images.data import Batches, Images
 from utils.images.figures import picture_rows
 from utils.training import checkpoint, distributed
 from utils.training.curves import Measure
@@ -25,8 +25,10 @@ from utils.training.device import (
 from utils.training.loop import warmup_cosine
 from utils.training.optimizers import is_matrix, optimizers_for, set_rate
 from utils.training.run import Run
-from vae.data import DATASETS, unseen_images
-from vae.latents import bounds, gallery, reconstruct
+from vae.data import DataConfig, load_unseen
+from vae.ladder import AnyVAE, LadderVAE
+from vae.latents import generate_gallery, reconstruct
+from vae.likelihood import likelihood_line
 from vae.losses import (
     LIKELIHOODS,
     OBJECTIVES,
@@ -41,17 +43,6 @@ from vae.networks import VAE, ModelConfig
 
 ACTIVE_NATS = 0.01  # a latent with less KL than this tells the decoder nothing
 WEIGHTED_DRAWS = 100  # K of the importance-weighted bound on the test set
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which pictures: a data set by name, or a file or folder of one's own."""
-
-    dataset: str = key("pictures with a name", choices=DATASETS)
-    data: str | None = key("a folder of pictures, or an .npz; null: the data set")
-    bits: int = key("of a pixel's value, which has 2**bits levels", low=1, high=8)
-    images: int = key("faces to render and train on; of other data sets, at most", low=1)
-    held_out: int = key("the same, kept for validation", low=1)
 
 
 @dataclass(frozen=True)
@@ -109,7 +100,7 @@ class VAETask:
         "learning_rate",
     )
 
-    def __init__(self, model: VAE, training: Images, validation: Images, config: Any) -> None:
+    def __init__(self, model: AnyVAE, training: Images, validation: Images, config: Any) -> None:
         self.config = config
         self.validation = validation
         self.title = f"{config.model.name}: beta {config.loss.beta:g} on {training.source}"
@@ -208,7 +199,7 @@ class VAETask:
         with evaluating(self.model), torch.random.fork_rng(gpus):
             torch.manual_seed(0)  # the same noise after every epoch
             for start in range(0, len(self.validation), 256):
-                x = unit_range(self.validation.pixels[start : start + 256])
+                x = self.validation.floats(slice(start, start + 256))
                 x = x.to(self.device, memory_format=torch.channels_last)
                 sums += len(x) * self.objective(x, loss.beta, loss.capacity)[1]
         return self.columns_of("val", sums / len(self.validation)) | {
@@ -217,10 +208,10 @@ class VAETask:
 
     def milestone(self, row: dict[str, Any], run: Run) -> None:
         """samples_NNNN.png and reconstructions_NNNN.png in the run's results."""
-        samples, columns = gallery(self.model, 32, seed=0)
+        samples, columns = generate_gallery(self.model, 32, seed=0)
         picture_rows(samples, run.results / f"samples_{row['epoch']:04}.png", columns=columns)
-        pixels = self.validation.pixels[:8]
-        pair = torch.stack([unit_range(pixels), reconstruct(self.model, pixels)])
+        first = self.validation.take(slice(8))
+        pair = torch.stack([first.floats(), reconstruct(self.model, first)])
         file = run.results / f"reconstructions_{row['epoch']:04}.png"
         picture_rows(pair, file, rows=["original", "decoded"])
 
@@ -243,18 +234,16 @@ class VAETask:
         restore_random_state(state["random"], self.device)
 
 
-def built(shape: Any, config: Any) -> VAE:
-    """The network for pictures of a shape (C, H, W). UserError where there is none."""
-    if config.loss.objective == "beta_tcvae" and config.model.network == "ladder":
-        raise UserError(
+def build_model(shape: tuple[int, int, int], config: Any) -> AnyVAE:
+    """Builds the network for pictures of a shape (C, H, W). SettingError where there is none."""
+    ladder = config.model.network == "ladder"
+    if config.loss.objective == "beta_tcvae" and ladder:
+        raise SettingError(
             "objective beta_tcvae needs latents that are drawn independently, those of network "
             "ladder are not: take objective beta_vae, or network digits"
         )
     levels = 2**config.data.bits if config.loss.likelihood == "categorical" else None
-    try:
-        return VAE(tuple(shape), config.model, levels)
-    except (ValueError, TypeError) as problem:
-        raise UserError(str(problem)) from None
+    return (LadderVAE if ladder else VAE)(shape, config.model, levels)
 
 
 def tiny(config: Any) -> Any:
@@ -295,17 +284,7 @@ def report(task: VAETask, run: Run, history: list[dict[str, Any]]) -> None:
     if task.exact:
         content = checkpoint.load(run.checkpoints / "best.pt", "vae")
         checkpoint.rebuild(task.model, content, run.checkpoints / "best.pt")
-        images = unseen_images(task.config.data) or task.validation
+        images = load_unseen(task.config.data) or task.validation
         print(likelihood_line(task.model, images, WEIGHTED_DRAWS))
     files = "loss.png, samples, reconstructions, tensorboard/"
     print(f"wrote {run.place} ({files})")
-
-
-def likelihood_line(model: VAE, images: Images, draws: int) -> str:
-    """Bits per dimension of pictures by two bounds (vae/codes.py); the likelihood is exact."""
-    nats = bounds(model, images, "categorical", draws)
-    elbo, weighted = (bits_per_dim(value, model.shape) for value in nats)
-    return (
-        f"{images.source}, {len(images):,} pictures: {elbo:.4f} bits per dimension by the evidence "
-        f"lower bound, {weighted:.4f} with {draws} weighted draws"
-    )

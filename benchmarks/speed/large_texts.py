@@ -1,11 +1,11 @@
 """Texts of three sizes, up to 100 MB: how long preparing them takes, and how much memory.
 
-    python benchmarks/large_texts.py            25, 50 and 100 MB as codes; one-hot up to 1 MB
-    python benchmarks/large_texts.py --quick    a hundredth of all that: does it work?
+    python benchmarks/speed/large_texts.py            25, 50, 100 MB as codes; one-hot up to 1 MB
+    python benchmarks/speed/large_texts.py --quick    a hundredth of all that: does it work?
 
-Every line of the table is a process of its own; its peak memory is what the system says of it,
-parts of a memory map that were looked at included. The last line trains a small LSTM for a few
-steps from the map of the largest text. The texts are drawn words; nothing is kept.
+Every line of the table is a process of its own; its peak memory is what the system reports,
+parts of a memory map that were read included. The last line trains a small LSTM for a few
+steps from the map of the largest text. The texts are random words; nothing is kept.
 """
 
 import argparse
@@ -34,7 +34,7 @@ STEPS = 20
 
 
 def write_text(file: Path, size: int) -> None:
-    """About `size` bytes of drawn words, twelve to a line, some of them not ASCII."""
+    """Writes about `size` bytes of random words, twelve to a line, some of them not ASCII."""
     words = (files.ROOT / "data" / "text.txt").read_text(encoding="utf-8").split()
     random = np.random.default_rng(0)
     with open(file, "wb") as out:
@@ -45,20 +45,20 @@ def write_text(file: Path, size: int) -> None:
 
 
 def prepare(root: Path, text: Path, form: str) -> None:
-    """What data_preparation.py does, in the repository `root`."""
+    """Prepares a text as the command does, in the repository `root`."""
     import data_preparation
 
     files.ROOT = root
-    data_preparation.prepare(text, text.stem, form=form)
+    assert data_preparation.main(["--text", str(text), "--format", form]) == 0
 
 
 def train(root: Path, name: str) -> None:
-    """A few steps of a small LSTM, as models/lstm/train.py takes them."""
+    """Takes a few steps with a small LSTM, as models/lstm/train.py does."""
     import torch
 
     from models.lstm.modules import Model, ModelConfig
     from utils import config as configuration
-    from utils.text.data import load_text
+    from utils.text.data import DataConfig, load_text
     from utils.text.training import TextTask, config_type
 
     file = files.ROOT / "models" / "lstm" / "config.json"
@@ -67,7 +67,7 @@ def train(root: Path, name: str) -> None:
     config = configuration.override(config, small)
     files.ROOT = root
     torch.set_num_threads(1)  # a small model: a second thread only waits for the first
-    text = load_text(name)
+    text = load_text(DataConfig(name=name))
     task = TextTask("lstm", Model(len(text.alphabet), config.model), text, config)
     for number, batch in enumerate(islice(task.batches(1, 0), STEPS), start=1):
         task.step(batch, number)
@@ -77,14 +77,15 @@ def import_torch() -> None:
     import torch.utils.data  # noqa: F401
 
 
-def measured(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
-    """A job in a process of its own -> its seconds, the process's peak memory in MB."""
+def measure(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
+    """Runs a job in a process of its own; returns its seconds, the process's peak memory in MB."""
     spawn = multiprocessing.get_context("spawn")  # a fork would begin with this one's memory
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(done, job, *arguments).result()
+        return pool.submit(run, job, *arguments).result()
 
 
-def done(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
+def run(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
+    """Runs a job; returns its seconds and this process's peak memory in MB."""
     import resource  # here: Windows has none
 
     began = time.perf_counter()
@@ -96,18 +97,18 @@ def done(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
 
 
 def table(root: Path, scale: float) -> Iterator[str]:
-    """The lines, one when it is measured."""
+    """Yields the lines, each as soon as it is measured."""
     yield "| what | MB of text | seconds | peak memory, MB |"
     yield "|---|---|---|---|"
     for form, sizes in (("codes", CODES), ("one_hot", ONE_HOT)):
         for size in sizes:
             file = root / f"{form}_{size}.txt"
             write_text(file, int(scale * size * MILLION))
-            seconds, memory = measured(prepare, root, file, form)
+            seconds, memory = measure(prepare, root, file, form)
             yield f"| prepare, {form} | {scale * size:g} | {seconds:.1f} | {memory:.0f} |"
-    _, imports = measured(import_torch)
+    _, imports = measure(import_torch)
     yield f"| import torch, nothing else | | | {imports:.0f} |"
-    seconds, memory = measured(train, root, f"codes_{CODES[-1]}")
+    seconds, memory = measure(train, root, f"codes_{CODES[-1]}")
     largest = f"{scale * CODES[-1]:g}"
     yield f"| {STEPS} steps from the memory map | {largest} | {seconds:.1f} | {memory:.0f} |"
 

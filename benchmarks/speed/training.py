@@ -28,11 +28,11 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.speed.turns import Row, in_turns, machine, options, row, table
-from data_preparation import read_text, txt_to_numpy
 from utils import files
 from utils.config import defaults_of, override
 from utils.errors import command
 from utils.text.data import Text
+from utils.text.preparation import encode_text, read_text
 from utils.text.training import TextTask, config_type, tiny
 from utils.training.loop import fit
 from utils.training.run import Run
@@ -45,7 +45,7 @@ TEXT_MODELS = ("lstm", "tcn", "transformer")
 
 
 def one_by_one(text: str) -> tuple[list[str], list[int]]:
-    """What `txt_to_numpy` does, as a loop over characters."""
+    """What `encode_text` does, as a loop over characters."""
     alphabet = sorted(set(text))
     code_of = {character: code for code, character in enumerate(alphabet)}
     codes = []
@@ -58,7 +58,7 @@ def text_row(quick: bool, turns: int) -> Row:
     shakespeare = files.ROOT / "data" / "raw" / "tinyshakespeare.txt"
     file = shakespeare if shakespeare.is_file() else files.ROOT / "data" / "text.txt"
     text = read_text(file, raw=True)[: 1000 if quick else None]
-    sides = {"ours": partial(txt_to_numpy, text), "theirs": partial(one_by_one, text)}
+    sides = {"ours": partial(encode_text, [text]), "theirs": partial(one_by_one, text)}
     bound = None if quick else 0.05
     return row(f"text: {len(text):,} characters", in_turns(sides, turns=turns), bound=bound)
 
@@ -135,7 +135,7 @@ def text_task(kind: str, quick: bool) -> TextTask:
     module = importlib.import_module(f"models.{kind}.train")
     file = files.ROOT / "models" / kind / "config.json"
     config = defaults_of(file, config_type(module.ModelConfig))
-    text = Text(*txt_to_numpy(read_text(files.ROOT / "data" / "text.txt")))
+    text = Text(*encode_text([read_text(files.ROOT / "data" / "text.txt")]))
     text = Text([str(character) for character in text.alphabet], text.codes)
     if quick:
         config, text = tiny(config, text)

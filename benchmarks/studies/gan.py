@@ -75,7 +75,7 @@ def theirs(images: Images, epochs: int, seed: int) -> Drawing:
         """As their script draws: in training mode, normalised by batches of 64."""
         z = torch.randn(count, 100, generator=torch.Generator().manual_seed(seed))
         with torch.no_grad():
-            return torch.cat([generator.draw(part) for part in z.split(64) if len(part) > 1])
+            return torch.cat([generator.generate(part) for part in z.split(64) if len(part) > 1])
 
     return drawing
 

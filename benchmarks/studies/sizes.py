@@ -78,7 +78,7 @@ def table_of(study: Study, epochs: int, quick: bool) -> str:
     base = configuration.build(
         configuration.read_json(file), config_type(modules.ModelConfig), shown(file)
     )
-    text = load_text(base.data.name)
+    text = load_text(base.data)
     if quick:
         base, text = tiny(base, text)
         epochs = 1

@@ -66,17 +66,13 @@ class Palindromes:
     """Batches of palindromes, (B, T + 1) each: sampled anew for every epoch."""
 
     T: int
-    batches: int  # of an epoch
+    steps: int  # batches of an epoch
     batch_size: int
     seed: int
 
-    def __len__(self) -> int:
-        """Counts the batches of an epoch."""
-        return self.batches
-
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor]]:
         """Yields batches first, first + 1, ... of an epoch: uint8 (B, T + 1)."""
-        for index in range(first, self.batches):  # each from its own seed: it needs no earlier one
+        for index in range(first, self.steps):  # each from its own seed: it needs no earlier one
             rng = np.random.default_rng([self.seed, number, index])
             digits = sample_palindromes(self.batch_size, self.T, rng, validation=False)
             yield (torch.from_numpy(digits),)

@@ -6,11 +6,9 @@
 Writes checkpoints/<run>/ and results/<run>/. Then: python models/palindrome/test.py
 """
 
-import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
@@ -25,7 +23,7 @@ from utils.command_line import parse
 from utils.config import DEVICES, PRECISIONS, TrainingSection, key
 from utils.errors import command
 from utils.training.curves import Measure
-from utils.training.device import evaluating, in_precision
+from utils.training.device import evaluating
 from utils.training.loop import fit
 from utils.training.run import Run, open_run
 from utils.training.task import Batch, Row, Task
@@ -35,9 +33,12 @@ from utils.training.task import Batch, Row, Task
 class DataConfig:
     """The "data" section of config.json."""
 
-    batches: int = key("batches of an epoch", low=1)
+    batches: int = key("batches of an epoch", low=1, dry=2)
     validation: int = key(
-        "palindromes to validate on; all of them where there are fewer", low=1, high=100_000
+        "palindromes to validate on; all of them where there are fewer",
+        low=1,
+        high=100_000,
+        dry=20,
     )
 
 
@@ -45,8 +46,8 @@ class DataConfig:
 class TrainingConfig(TrainingSection):
     """The "training" section of config.json."""
 
-    epochs: int = key("epochs of data.batches each", low=1)
-    batch_size: int = key("B, palindromes of a step", low=1)
+    epochs: int = key("epochs of data.batches each", low=1, dry=1)
+    batch_size: int = key("B, palindromes of a step", low=1, dry=12)
     learning_rate: float = key("RMSprop's learning rate", above=0)
     clip_norm: float = key("longest gradient of all parameters together", above=0)
     seed: int = key("seed of the initial weights, the palindromes and dropout", low=0)
@@ -67,10 +68,6 @@ class Config(configuration.Config):
     data: DataConfig
     training: TrainingConfig
 
-    def shorten(self, batch_size: int) -> Self:
-        data = dataclasses.replace(self.data, batches=2, validation=20)
-        return dataclasses.replace(super().shorten(batch_size), data=data)
-
 
 class LastDigit(Task):
     """Training to predict the last digit of palindromes.
@@ -87,7 +84,6 @@ class LastDigit(Task):
         loader = Palindromes(T, config.data.batches, training.batch_size, training.seed)
         title = f"{config.model.name}: palindromes of {T + 1} digits"
         super().__init__(config, {"model": model}, loader, title=title)
-        self.precision = in_precision(training.precision, self.device)
         rmsprop = torch.optim.RMSprop(model.parameters(), lr=training.learning_rate)
         self.optimizers = {"rmsprop": rmsprop}
         self.validation = torch.from_numpy(validation_set(T, config.data.validation))  # (N, T + 1)

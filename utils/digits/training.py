@@ -18,7 +18,6 @@ from utils.digits.quality import Judge
 from utils.images.data import Batches, Images, split
 from utils.images.figures import picture_rows
 from utils.images.mnist import DATASETS, digits
-from utils.training import distributed
 from utils.training.device import evaluating
 from utils.training.optimizers import update_average
 from utils.training.run import Run
@@ -38,8 +37,8 @@ class DataConfig:
 class TrainingConfig(TrainingSection):
     """The "training" section of config.json, but for what a model adds."""
 
-    epochs: int = key("passes over the training pictures", low=1)
-    batch_size: int = key("B, pictures of a step", low=2)
+    epochs: int = key("passes over the training pictures", low=1, dry=1)
+    batch_size: int = key("B, pictures of a step", low=2, dry=12)
     learning_rate: float = key("Adam's peak learning rate", above=0)
     discriminator_rate: float = key("Adam's peak learning rate of the discriminator", above=0)
     final_rate: float = key("share of the peak rates left at the last step", low=0, high=1)
@@ -69,12 +68,11 @@ class GenerativeModel(Protocol):
         """Turns latents (B, Z) into pictures (B, 1, 28, 28) in [0, 1]."""
 
 
-@distributed.in_turns()
 def load_digits(data: DataConfig, *, few: bool = False) -> tuple[Images, Images]:
     """Loads training and validation pictures; `few` of them for a dry run."""
     training, validation = split(digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
     if few:
-        return training.take(slice(0, 16)), validation.take(slice(0, 32))
+        return training.take(slice(24)), validation.take(slice(32))
     return training, validation
 
 
@@ -162,11 +160,10 @@ class DigitTask(Task):
     def describe_data(self) -> str:
         return f"{len(self.validation):,} pictures to validate"
 
-    def notes(self) -> list[str]:
-        return [self.loader.images.summary()]
-
     def begin(self, run: Run) -> None:
-        self.write_samples(0, run)
+        print(self.loader.images.summary())
+        if run.resumed is None:
+            self.write_samples(0, run)
 
     def milestone(self, row: Row, run: Run) -> None:
         self.write_samples(row["epoch"], run)

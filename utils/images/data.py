@@ -1,6 +1,6 @@
 """Images as one array of bytes (N, C, H, W), their split and their batches.
 
-    images = load_images(Path("photos"), size=64)                  # utils/image_files.py
+    images = load_images(Path("photos"), size=64)                  # utils/images/files.py
     training, validation = split(images, share=0.1, seed=0)
     for pixels, indices in Batches(training, batch_size=64, seed=0).epoch(1):
         ...                                     # pixels: float32 (B, C, H, W) in [0, 1]
@@ -11,7 +11,6 @@ Pictures stay bytes until they are in a batch: as floats they would take four ti
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,44 +18,39 @@ import torch
 from utils.errors import UserError
 
 MEMORY_LIMIT = 10**9  # bytes of pixels; more than that stays on disk
-SAMPLE = 1000  # pictures looked at for the range in a summary
+SAMPLE = 1000  # pictures whose values a summary gives the range of
 
 
 class Rows:
-    """Some rows of a large array, as if they were an array: read only when they are indexed.
+    """Some rows of a large array, read when they are indexed: rows[i] is store[index[i]].
 
-    rows[index] is store[index_of_rows[index]]; so half of a memory map costs 8 bytes a picture.
-    Where there is a `table` of 256 values, every byte is looked up in it.
+    So a part of a memory map costs 8 bytes a picture.
     """
 
-    def __init__(
-        self, store: "np.ndarray | Rows", index: np.ndarray, table: np.ndarray | None = None
-    ) -> None:
-        self.store, self.index, self.table = store, index, table
+    def __init__(self, store: "np.ndarray | Rows", index: np.ndarray) -> None:
+        self.store, self.index = store, index
         self.dtype, self.shape = store.dtype, (len(index), *store.shape[1:])
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, rows: np.ndarray | slice | int) -> np.ndarray:
-        found = self.store[self.index[rows]]
-        return found if self.table is None else self.table[found]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype=dtype)
+        return self.store[self.index[rows]]
 
 
 @dataclass(frozen=True)
 class Images:
-    """N pictures of one size.
+    """N pictures of one size, looked at in 2**bits levels.
 
     `pixels` is in memory, a memory map, or Rows of one: index it by rows (`pixels[:64]`,
-    `pixels[indices]`), then it is an array. `labels` are digits (N,) or factors (N, F).
+    `pixels[indices]`), then it is an array. Models take `floats`, whose values have the levels.
+    `labels` are digits (N,) or factors (N, F).
     """
 
     pixels: np.ndarray | Rows  # uint8 (N, C, H, W)
     source: str  # for messages: "photos/", "faces.npz", "rendered faces"
     labels: np.ndarray | None = None
+    bits: int = 8
 
     def __post_init__(self) -> None:
         assert self.pixels.dtype == np.uint8, f"pixels are bytes, not {self.pixels.dtype}"
@@ -71,8 +65,24 @@ class Images:
         """(C, H, W)"""
         return tuple(self.pixels.shape[1:])
 
+    def read(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Reads the pictures at these rows in their 2**bits levels, spread over 0 ... 255.
+
+        A level is the upper bits of a byte. Level l of L becomes the byte nearest to
+        255 l / (L - 1): with 2 bits, 0, 85, 170 and 255.
+        """
+        pixels = self.pixels[rows]
+        if self.bits == 8:
+            return pixels
+        levels = np.arange(256) >> (8 - self.bits)  # of each byte
+        return (levels * 255 / (2**self.bits - 1)).round().astype(np.uint8)[pixels]
+
+    def floats(self, rows: np.ndarray | slice = slice(None)) -> torch.Tensor:
+        """Reads the pictures at these rows as float32 (B, C, H, W) in [0, 1]."""
+        return unit_range(self.read(rows))
+
     def take(self, rows: np.ndarray | slice) -> "Images":
-        """The pictures at these rows, with their labels; a copy where that fits into memory."""
+        """Returns the pictures at these rows, with their labels; copied if they fit into memory."""
         rows = np.arange(len(self))[rows]
         large = len(rows) * math.prod(self.shape) > MEMORY_LIMIT
         pixels = Rows(self.pixels, rows) if large else np.array(self.pixels[rows])
@@ -81,10 +91,10 @@ class Images:
         )
 
     def summary(self) -> str:
-        """One line: how many, how large, the range of their values, where from."""
+        """Says in a line how many there are, how large, the range of their values, where from."""
         (channels, height, width), count = self.shape, len(self)
         rows = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))
-        sample = self.pixels[rows]
+        sample = self.read(rows)
         return (
             f"{count:,} image{'s'[: count != 1]} of {height} x {width}, "
             f"{channels} channel{'s'[: channels != 1]}, "
@@ -94,28 +104,13 @@ class Images:
 
 
 def unit_range(pixels: np.ndarray) -> torch.Tensor:
-    """uint8 (B, C, H, W) in 0 ... 255 -> float32 (B, C, H, W) in [0, 1]."""
+    """Turns uint8 (B, C, H, W) in 0 ... 255 into float32 (B, C, H, W) in [0, 1]."""
     # A copy, since a view may be read-only (a memory map) or in another order (channels last).
     return torch.from_numpy(np.array(pixels, order="C")).float().div_(255)
 
 
-def coarse(images: Images, bits: int) -> Images:
-    """The same pictures in 2**bits levels: the upper bits of every byte, spread over 0 ... 255.
-
-    Level l of L is the byte nearest to 255 l / (L - 1), so `unit_range` gives l / (L - 1) but for
-    its rounding. With 8 bits nothing changes.
-    """
-    if bits == 8:
-        return images
-    levels = np.arange(256) >> (8 - bits)
-    table = (levels * 255 / (2**bits - 1)).round().astype(np.uint8)
-    if isinstance(images.pixels, Rows | np.memmap):  # too large to be copied
-        return replace(images, pixels=Rows(images.pixels, np.arange(len(images)), table))
-    return replace(images, pixels=table[images.pixels])
-
-
 def split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
-    """Training and validation images: `share` of them, chosen by the seed, are for validation.
+    """Splits images into training and validation: `share` of them, chosen by the seed, validate.
 
     Both keep the order of the whole. UserError where there are fewer than two images.
     """
@@ -131,7 +126,7 @@ def split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of B images in a new random order every epoch; the last, incomplete one is dropped.
+    """Batches of B images in a new random order every epoch, without a last, incomplete one.
 
     UserError where there are fewer images than a batch takes.
     """
@@ -148,15 +143,15 @@ class Batches:
             )
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Returns how many batches an epoch has."""
         return len(self.images) // self.batch_size
 
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches first, first + 1, ...: float32 (B, C, H, W) in [0, 1], and their indices (B,).
+        """Yields batches first, first + 1, ...: float32 (B, C, H, W) in [0, 1], indices (B,).
 
-        The order depends on the seed and the epoch alone, so a run can go on anywhere in it.
+        The order depends on the seed and the epoch alone, so a run can continue at any batch.
         """
         order = np.random.default_rng([self.seed, number]).permutation(len(self.images))
         for index in range(first, len(self)):
             rows = order[index * self.batch_size : (index + 1) * self.batch_size]
-            yield unit_range(self.images.pixels[rows]), torch.from_numpy(rows)
+            yield self.images.floats(rows), torch.from_numpy(rows)

@@ -11,8 +11,8 @@ from PIL import Image
 INK = "#333333"
 
 
-def framed(pictures: torch.Tensor, frame: int = 2) -> np.ndarray:
-    """Pictures (R, N, C, H, W) in [0, 1] -> uint8 (R, height, width, 3), each row side by side."""
+def frame_rows(pictures: torch.Tensor, frame: int = 2) -> np.ndarray:
+    """Frames pictures (R, N, C, H, W) in [0, 1] and joins each row: uint8 (R, height, width, 3)."""
     pictures = torch.nn.functional.pad(pictures, [frame] * 4, value=1.0)
     R, N, C, H, W = pictures.shape
     rows = pictures.permute(0, 3, 1, 4, 2).reshape(R, H, N * W, C)  # (R, H, N W, C)
@@ -27,8 +27,8 @@ def picture_rows(
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
 ) -> Path:
-    """Pictures (R, N, C, H, W) in [0, 1] as R rows of N, labelled; returns the path."""
-    strips = framed(pictures)
+    """Writes pictures (R, N, C, H, W) in [0, 1] as R rows of N, labelled; returns the path."""
+    strips = frame_rows(pictures)
     R, H, W, _ = strips.shape
     beside = 0.08 * max((len(line) for label in rows for line in label.split("\n")), default=0)
     above = 0.25 if columns else 0.0
@@ -49,7 +49,7 @@ def picture_rows(
 
 
 def scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:
-    """Points (N, 2), coloured by their labels (N,), whole numbers; returns the path."""
+    """Writes points (N, 2), coloured by their labels (N,), whole numbers; returns the path."""
     figure = Figure(figsize=(6, 5.4), layout="constrained")
     axes = figure.add_subplot()
     for label in np.unique(labels):
@@ -65,10 +65,10 @@ def scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:
 
 
 def animation(frames: torch.Tensor, path: Path, milliseconds: int = 120) -> Path:
-    """Frames (T, R, N, C, H, W) in [0, 1] as a GIF that runs forth and back, twice their size."""
+    """Writes frames (T, R, N, C, H, W) in [0, 1] as a GIF, forth and back, twice their size."""
     pictures = []
     for rows in frames:
-        strips = framed(rows)
+        strips = frame_rows(rows)
         R, H, W, _ = strips.shape
         picture = Image.fromarray(strips.reshape(R * H, W, 3))
         pictures.append(picture.resize((2 * W, 2 * R * H), Image.Resampling.NEAREST))

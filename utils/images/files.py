@@ -1,4 +1,4 @@
-"""Reads pictures from where they lie: a folder, a .npy or .npz file, or CelebA.
+"""Reads pictures of a folder, of a .npy or .npz file, or of CelebA.
 
     images = load_images(Path("photos"))        # (N, 3, 64, 64), however they were stored
 
@@ -19,7 +19,7 @@ from utils.images.data import MEMORY_LIMIT, Images
 from utils.images.store import collect, first_names, quiet_pillow, stamp
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-# Pillow looks into a file, not at its name. Named here, so that a file that calls itself .png never
+# Pillow looks into a file, not at its name. With this list, a file that calls itself .png never
 # reaches the formats that run other programs (EPS) or fetch other files.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
 ARRAYS = "uint8 (N, H, W), (N, H, W, 3), (N, H, W, 1), (N, 3, H, W) or (N, 1, H, W)"
@@ -28,7 +28,7 @@ ARRAYS = "uint8 (N, H, W), (N, H, W, 3), (N, H, W, 1), (N, 3, H, W) or (N, 1, H,
 def load_images(
     path: Path, size: int = 64, channels: int = 3, memory_limit: int = MEMORY_LIMIT
 ) -> Images:
-    """The images of a folder (at any depth), of a .npy or .npz file, or of CelebA.
+    """Loads the images of a folder (at any depth), of a .npy or .npz file, or of CelebA.
 
     Each is cropped to its centre square and resized to (channels, size, size); channels is 1 or 3.
     Above memory_limit bytes of pixels they are decoded once, into data/images/, and stay on disk.
@@ -59,12 +59,12 @@ def load_images(
 
 
 def load_picture(path: Path, shape: tuple[int, int, int] = (3, 64, 64)) -> np.ndarray:
-    """One picture of any size and kind -> uint8 (C, H, W). UserError where it cannot be read."""
+    """Loads a picture of any size and kind as uint8 (C, H, W). UserError if it cannot be read."""
     if not Path(path).is_file():
         raise UserError(f"no such picture: {shown(path)}")
     try:
         with quiet_pillow():
-            return _decode(Path(path), shape)
+            return decode_picture(Path(path), shape)
     except Exception:  # each format of Pillow raises its own for a broken file
         raise UserError(
             f"{shown(path)} is no picture that can be read ({', '.join(FORMATS)})"
@@ -77,11 +77,11 @@ def load_picture(path: Path, shape: tuple[int, int, int] = (3, 64, 64)) -> np.nd
 def _load_files(
     folder: Path, files: Sequence[str], shape: tuple[int, int, int], memory_limit: int
 ) -> Images:
-    """Files of a folder -> Images. Those that cannot be read are left out, with a printed line."""
+    """Loads files of a folder; those that cannot be read are left out, with a printed line."""
 
     def read(name: str) -> np.ndarray | None:
         try:
-            return _decode(folder / name, shape)
+            return decode_picture(folder / name, shape)
         except Exception:  # each format of Pillow raises its own for a broken file
             return None
 
@@ -96,7 +96,7 @@ def _load_files(
 
 
 def _image_files(folder: Path) -> list[str]:
-    """Names of the images below a folder, sorted, without hidden ones. UserError where none is."""
+    """Lists the images below a folder, sorted, without hidden ones. UserError where none is."""
     names, seen = [], set()
     for here, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
@@ -104,22 +104,22 @@ def _image_files(folder: Path) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not _hidden(name))
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
         for name in files:
             file = Path(here, name)
-            if file.suffix.lower() in ENDINGS and not _hidden(name) and file.is_file():
+            if file.suffix.lower() in ENDINGS and not _is_hidden(name) and file.is_file():
                 names.append(file.relative_to(folder).as_posix())
     if not names:
         raise UserError(f"{shown(folder)}/ has no images in it ({', '.join(ENDINGS)})")
     return sorted(names)
 
 
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"  # what macOS adds to its archives
 
 
 def _celeba_files(folder: Path) -> list[str]:
-    """Names of CelebA's images in its folder. UserError where torchvision misses a list."""
+    """Lists CelebA's images in its folder. UserError where torchvision misses a list."""
     from torchvision.datasets import CelebA  # here: no other source of images needs it
 
     try:
@@ -133,8 +133,8 @@ def _celeba_files(folder: Path) -> list[str]:
     return [f"img_align_celeba/{name}" for name in names]
 
 
-def _decode(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """An image file -> uint8 (C, H, W). Raises what Pillow raises where it cannot be read."""
+def decode_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Decodes an image file into uint8 (C, H, W). Raises what Pillow raises for a broken one."""
     with Image.open(path, formats=FORMATS) as image:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, many times faster. Twice the wanted
         # size is left for the smooth filter of `_fit`.
@@ -143,19 +143,19 @@ def _decode(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def _fit(image: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
-    """A picture of any size and mode -> its centre square as uint8 (C, H, W)."""
+    """Fits a picture of any size and mode: its centre square, resized, as uint8 (C, H, W)."""
     channels, height, width = shape
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = _opaque(_eight_bits(image.crop((left, top, left + side, top + side))))
+    image = _make_opaque(_to_eight_bits(image.crop((left, top, left + side, top + side))))
     image = image.convert("L" if channels == 1 else "RGB")
     image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     pixels = np.asarray(image)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)  # (C, H, W)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits or floats in [0, 1] -> 8 bits. Pillow's own conversion would clip at 255."""
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Converts grey of 16 bits or floats in [0, 1] to 8 bits, where Pillow would clip at 255."""
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.nan_to_num(np.asarray(image).astype(np.float64))
@@ -163,8 +163,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(255 * (values / top).clip(0, 1)).astype(np.uint8))
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    """A picture with transparent parts, laid on white; others as they are."""
+def _make_opaque(image: Image.Image) -> Image.Image:
+    """Lays a picture with transparent parts on white; leaves others as they are."""
     if "A" not in image.getbands() and "transparency" not in image.info:
         return image
     image = image.convert("RGBA")
@@ -175,11 +175,11 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _load_array(path: Path, shape: tuple[int, int, int], memory_limit: int) -> Images:
-    """The one array of a .npy or .npz file that holds images. UserError where there is none."""
+    """Loads the one array of a .npy or .npz file that holds images; UserError for none or many."""
     arrays = _read_arrays(path)
     stacks = {name: array for name, array in arrays.items() if _is_stack(array)}
     if len(stacks) != 1:
-        found = ", ".join(f"{name} {_kind(array)}" for name, array in arrays.items())
+        found = ", ".join(f"{name} {_describe(array)}" for name, array in arrays.items())
         raise UserError(
             f"{shown(path)} has {len(stacks) or 'no'} arrays of images (found: "
             f"{found or 'nothing'}): right would be one array, {ARRAYS}"
@@ -204,7 +204,7 @@ def _load_array(path: Path, shape: tuple[int, int, int], memory_limit: int) -> I
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray | None]:
-    """Arrays of a .npy (a memory map) or .npz file by name; None for Python objects.
+    """Reads the arrays of a .npy (a memory map) or .npz file by name; None for Python objects.
 
     Objects are never unpickled: that would run code out of the file. UserError for a broken file.
     """
@@ -230,7 +230,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray | None]:
 
 
 def _is_stack(array: Any) -> bool:
-    """Whether this is (N, H, W) or (N, C, H, W) in any order. One picture (H, W, 3) is not."""
+    """Tells whether this is (N, H, W), (N, C, H, W) or (N, H, W, C); (H, W, 3) is one picture."""
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.size == 0:
         return False
     if array.ndim == 3:
@@ -238,7 +238,8 @@ def _is_stack(array: Any) -> bool:
     return array.ndim == 4 and (array.shape[3] in (1, 3) or array.shape[1] in (1, 3))
 
 
-def _kind(array: Any) -> str:
+def _describe(array: Any) -> str:
+    """Describes an array for a message: its type and shape."""
     if array is None:
         return "of Python objects"
     is_array = isinstance(array, np.ndarray)

@@ -32,18 +32,18 @@ FILES = {
 
 
 def digits(dataset: str) -> tuple[Images, Images]:
-    """Training and test pictures, uint8 (N, 1, 28, 28), with the digits (N,) as labels.
+    """Loads training and test pictures, uint8 (N, 1, 28, 28), with the digits (N,) as labels.
 
     UserError where MNIST is neither there nor can be downloaded, or one of its files is damaged.
     """
-    return {"mnist": _mnist, "digits": _digits}[dataset]()
+    return {"mnist": _load_mnist, "digits": _load_small}[dataset]()
 
 
-def _mnist() -> tuple[Images, Images]:
+def _load_mnist() -> tuple[Images, Images]:
     folder = files.ROOT / "data" / "raw" / "MNIST" / "raw"
     if not all((folder / name).is_file() for name in FILES):
         _unpack(folder)
-    train_x, train_y, test_x, test_y = (_idx(folder / name, FILES[name]) for name in FILES)
+    train_x, train_y, test_x, test_y = (_read_idx(folder / name, FILES[name]) for name in FILES)
     return (
         Images(train_x[:, None], "MNIST's training set", train_y.astype(np.int64)),
         Images(test_x[:, None], "MNIST's test set", test_y.astype(np.int64)),
@@ -76,8 +76,8 @@ def _unpack(folder: Path) -> None:
         ) from None
 
 
-def _idx(file: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """An unpacked IDX file -> uint8 of that shape. UserError where it is not what it should be."""
+def _read_idx(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Reads an unpacked IDX file as uint8 of this shape. UserError where it is damaged."""
     header = bytes([0, 0, 8, len(shape)]) + np.array(shape, dtype=">i4").tobytes()
     content = file.read_bytes()
     if not content.startswith(header) or len(content) != len(header) + math.prod(shape):
@@ -85,7 +85,7 @@ def _idx(file: Path, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(content, dtype=np.uint8, offset=len(header)).reshape(shape)
 
 
-def _digits() -> tuple[Images, Images]:
+def _load_small() -> tuple[Images, Images]:
     from sklearn.datasets import load_digits  # slow to import
 
     found = load_digits()

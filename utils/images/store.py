@@ -1,6 +1,6 @@
 """Decodes many pictures, into memory or, where they do not fit, once onto the disk.
 
-So 200,000 pictures train in a few gigabytes: what is on disk is a memory map, of which the system
+So 200,000 pictures train in a few gigabytes: on disk they are a memory map, of which the system
 keeps as much in memory as there is room for.
 """
 
@@ -25,6 +25,7 @@ from utils.files import shown
 
 BLOCK = 256  # pictures under way at a time, so that the queue never holds them all
 ABANDONED = 3600  # seconds without a write, after which a half-written file is nobody's
+HEADER = 128  # bytes of a .npy file before its numbers
 
 
 def collect(
@@ -35,16 +36,16 @@ def collect(
     source: str,
     memory_limit: int,
 ) -> tuple[np.ndarray, list[Any]]:
-    """read(item) of every item -> uint8 (N, C, H, W), and the items for which it was None.
+    """Reads every item with read(item) into uint8 (N, C, H, W); returns them and the unreadable.
 
-    In memory, or above memory_limit a map of data/images/<digest of key and shape>.npy, which is
-    used again as long as the key is the same. UserError where no item can be read.
+    A picture is None where its item cannot be read; UserError where that is all of them. The array
+    is in memory, or above memory_limit a map of data/images/<digest of key and shape>.npy, which is
+    used again as long as the key is the same.
     """
     needed = len(items) * math.prod(shape)
     if needed <= memory_limit:
         pixels = np.empty((len(items), *shape), np.uint8)
-        free = iter(pixels)
-        broken = _read_all(read, items, lambda picture: np.copyto(next(free), picture))
+        broken = _read_all(read, items, pixels.__setitem__)
         _check_some(items, broken, source)
         return pixels[: len(items) - len(broken)], broken
     # repr, since a file's name need not be valid text.
@@ -60,7 +61,7 @@ def collect(
 
 
 def _open_map(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
-    """A memory map (N, C, H, W) written before; None where there is none, or not a sound one."""
+    """Opens a memory map (N, C, H, W) written before; None where there is no sound one."""
     try:
         pixels = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError):
@@ -77,7 +78,7 @@ def _write_map(
 ) -> list[Any]:
     """Writes every picture that can be read into a .npy file; returns the items that cannot.
 
-    Beside it, then renamed, as in checkpoint.write_whole, but without ever holding all of it.
+    The file is there whole or not at all, as in files.write_whole, but never in memory as a whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # With the process's number, since two runs may decode the same folder at the same time.
@@ -87,19 +88,14 @@ def _write_map(
             left.unlink(missing_ok=True)
     try:
         with open(partial, "wb") as file:
-
-            def write_header(count: int) -> None:
-                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
-                np.lib.format.write_array_header_1_0(file, header)
-
-            write_header(len(items))
-            start = file.tell()
-            broken = _read_all(read, items, lambda picture: file.write(picture.tobytes()))
+            file.seek(HEADER)
+            broken = _read_all(read, items, lambda _, picture: file.write(picture.tobytes()))
             _check_some(items, broken, source)
-            # How many can be read is known only now. numpy pads the header, so its length stays.
-            file.seek(0)
-            write_header(len(items) - len(broken))
-            assert file.tell() == start, "the header has changed its length"
+            file.seek(0)  # only now it is known how many pictures there are
+            header = {"descr": "|u1", "fortran_order": False}
+            header["shape"] = (len(items) - len(broken), *shape)
+            np.lib.format.write_array_header_1_0(file, header)
+            assert file.tell() == HEADER, "numpy's header is longer than the place for it"
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -111,13 +107,14 @@ def _write_map(
 def _read_all(
     read: Callable[[Any], np.ndarray | None],
     items: Sequence[Any],
-    keep: Callable[[np.ndarray], Any],
+    keep: Callable[[int, np.ndarray], Any],
 ) -> list[Any]:
-    """keep(read(item)) in the order of the items, read by a few threads; returns the unreadable.
+    """Reads all items by a few threads; returns those for which read(item) was None.
 
-    Pillow decodes outside Python's lock, so threads do run side by side.
+    Of the others, keep(n, picture) is called with n = 0, 1, 2, ... in the order of the items.
+    Pillow decodes outside Python's lock, so the threads do run side by side.
     """
-    broken = []
+    broken, kept = [], 0
     bar = tqdm(total=len(items), unit="image", delay=1, disable=None, dynamic_ncols=True)
     threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     with quiet_pillow(), bar, threads:
@@ -127,12 +124,14 @@ def _read_all(
                 if picture is None:
                     broken.append(item)
                 else:
-                    keep(picture)
+                    keep(kept, picture)
+                    kept += 1
                 bar.update()
     return broken
 
 
 def _check_some(items: Sequence[Any], broken: list[Any], source: str) -> None:
+    """Raises a UserError where no item at all can be read."""
     if len(broken) == len(items):
         raise UserError(
             f"{source}: none of its {len(items):,} image files can be read "
@@ -141,12 +140,12 @@ def _check_some(items: Sequence[Any], broken: list[Any], source: str) -> None:
 
 
 def first_names(names: list[Any]) -> str:
-    """The first three names; in quotes, since a name may hold anything."""
+    """Lists the first three names; in quotes, since a name may hold anything."""
     return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Size in bytes and time of the last change in ns; None where there is no such file."""
+    """Returns size in bytes and time of the last change in ns; None for no such file."""
     try:
         stat = path.stat()
     except OSError:
@@ -158,7 +157,7 @@ def stamp(path: Path) -> tuple[int, int] | None:
 def quiet_pillow() -> Iterator[None]:
     """Drops Pillow's remarks on odd files; a picture that would fill the memory is an error.
 
-    To be entered outside of threads, since warnings belong to the whole process.
+    It must be entered outside of threads, since warnings belong to the whole process.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,8 +12,28 @@ from utils import files
 from utils.config import key
 from utils.errors import UserError
 from utils.files import data_folder, shown
+from utils.text.preparation import prepare
+from utils.training import distributed
 
 VALIDATION_SHARE = 0.1  # the last tenth of the characters
+FEW = 2000  # characters of a dry run
+
+
+class TextModel(Protocol):
+    """The contract of every text model in models/*/modules.py.
+
+    Codes x (B, T) in 0..vocabulary-1 -> logits (B, T, V) of each next code, and the state after x:
+    reading a text in pieces, each from the state after the last one, equals reading it whole. What
+    a state holds is up to the model; None means that nothing was read.
+    """
+
+    vocabulary: int
+
+    @property
+    def position_limit(self) -> int | None:
+        """How many characters a text may have, counted from its start; None: any number."""
+
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -24,7 +45,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Text:
-    """A text's alphabet (V characters) and its codes (N,), the last tenth of them kept apart."""
+    """A text: its alphabet (V characters) and its codes (N,), the last tenth of them kept apart."""
 
     alphabet: list[str]
     codes: np.ndarray
@@ -42,13 +63,13 @@ class Text:
         return self.codes[self.cut :]
 
     def counts(self) -> np.ndarray:
-        """How often each character occurs in the training text (V,)."""
+        """Counts how often each character occurs in the training text (V,)."""
         parts = (self.training[start : start + 2**20] for start in range(0, self.cut, 2**20))
         return sum(np.bincount(part, minlength=len(self.alphabet)) for part in parts)
 
 
 def encode(text: str, alphabet: list[str]) -> torch.Tensor:
-    """A text -> codes (T,). UserError lists the characters that the alphabet lacks."""
+    """Turns a text into codes (T,). UserError lists the characters that the alphabet lacks."""
     code_of = {char: code for code, char in enumerate(alphabet)}
     unknown = sorted(set(text) - set(code_of))
     if unknown:
@@ -60,25 +81,25 @@ def encode(text: str, alphabet: list[str]) -> torch.Tensor:
 
 
 def decode(codes: torch.Tensor | np.ndarray, alphabet: list[str]) -> str:
-    """Codes (T,) -> text."""
+    """Turns codes (T,) into text."""
     return "".join(alphabet[int(code)] for code in codes)
 
 
-def load_text(name: str) -> Text:
+@distributed.in_turns()
+def load_text(data: DataConfig, *, few: bool = False) -> Text:
     """Reads data/<name>/ in either format; prepares the default text where it is not there yet.
 
-    Codes stay on disk as a memory map. UserError where there is no such data, or broken data.
+    `few` keeps only the first 2,000 characters. codes.npy stays on disk as a memory map. UserError
+    where there is no such data, or broken data. All ranks must call this; they take turns.
     """
-    folder = data_folder(name)
+    folder = data_folder(data.name)
     if not (folder / "alphabet.npy").is_file():
-        if name != "text":
+        if data.name != "text":
             raise UserError(
                 f"{shown(folder)}/alphabet.npy is not there: "
-                f"prepare it with data_preparation.py --text FILE --name {name}"
+                f"prepare it with data_preparation.py --text FILE --name {data.name}"
             )
-        from data_preparation import prepare  # here: that file imports this one
-
-        prepare(files.ROOT / "data" / "text.txt", name)
+        prepare(files.ROOT / "data" / "text.txt", data.name)
     try:
         alphabet = [str(char) for char in np.load(folder / "alphabet.npy")]
         codes = _load_codes(folder)
@@ -87,10 +108,11 @@ def load_text(name: str) -> Text:
         raise UserError(f"{shown(folder)} cannot be read ({problem}): prepare it again") from None
     if not sound:
         raise UserError(f"{shown(folder)} does not fit its alphabet: prepare it again")
-    return Text(alphabet, codes)
+    return Text(alphabet, codes[:FEW] if few else codes)
 
 
 def _load_codes(folder: Path) -> np.ndarray:
+    """Returns the codes (N,) of a prepared text: a memory map, or what one-hot samples hold."""
     if (folder / "codes.npy").is_file():
         return np.load(folder / "codes.npy", mmap_mode="r")
     samples = sorted(folder.glob("sample_*.npy"))
@@ -110,9 +132,9 @@ class Streams:
         m n o p          q r s t          u v w x        row 1
 
     So the state after one batch is the state before the next. Where every window starts cold
-    anyway, `shuffle` deals the windows out in random order: neighbours in a batch are strangers.
+    anyway, `shuffle` puts the windows in random order, so that a batch is a mix of the whole text.
     Every epoch starts at a random offset (the text is a ring: its end runs on into its start), so
-    that windows never cut at the same places. The target of each character is the next one.
+    that windows are never cut at the same places. The target of each character is the next one.
     UserError where the text is shorter than a window.
     """
 
@@ -131,13 +153,13 @@ class Streams:
             )
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Returns the number of batches in an epoch."""
         return len(self.codes) // self.batch_size // self.length
 
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches first, first + 1, ... of an epoch: inputs and targets, both (B, T) codes.
+        """Yields batches first, first + 1, ... of an epoch: inputs and targets, both (B, T) codes.
 
-        The order depends on the seed and the epoch alone, so a run can go on anywhere in it.
+        The order depends on the seed and the epoch alone, so a run can go on from any batch.
         """
         random = np.random.default_rng([self.seed, number])
         offset = random.integers(len(self.codes))

@@ -23,9 +23,11 @@ class ProtocolConfig:
     """The "protocol" section of config.json."""
 
     epochs: list[int] = key("epochs to be kept and recorded, beside the last one", low=1)
-    prompts: int = key("passages to be continued, half of them from the training text", low=1)
-    prompt_length: int = key("characters fed in", low=1)
-    length: int = key("characters written", low=1)
+    prompts: int = key(
+        "passages to be continued, half of them from the training text", low=1, dry=1
+    )
+    prompt_length: int = key("characters fed in", low=1, dry=10)
+    length: int = key("characters written", low=1, dry=10)
 
 
 def space_evenly(size: int, count: int, window: int) -> list[int]:
@@ -81,7 +83,10 @@ class Protocol:
             lines.append(f"| {entry['epoch']} | {losses} |")
         for index, (split, codes) in enumerate(self.passages):
             passage = decode(codes, self.alphabet)
-            prompt, original = passage[: self.config.prompt_length], passage[self.config.prompt_length :]
+            prompt, original = (
+                passage[: self.config.prompt_length],
+                passage[self.config.prompt_length :],
+            )
             lines += ["", f"## Passage {index + 1}, from the {split} text", "", "```"]
             rows = [("prompt", prompt), ("original", original)]
             rows += [(f"epoch {e['epoch']}", e["written"][index]) for e in self.entries]

@@ -1,9 +1,8 @@
 """How every next-character model learns: the task behind models/{lstm,tcn,transformer}/train.py."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from utils.text.protocol import Protocol, ProtocolConfig, make_visible
 from utils.text.streaming import score_blocks, score_stream, write
 from utils.training import checkpoint
 from utils.training.curves import Measure
-from utils.training.device import in_precision
 from utils.training.optimizers import is_matrix, make_optimizers
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
@@ -27,13 +25,13 @@ from utils.training.task import Batch, Row, Task
 class TrainingConfig(TrainingSection):
     """The "training" section of config.json."""
 
-    epochs: int = key("passes over the training text", low=1)
-    batch_size: int = key("B, streams read side by side", low=1)
-    length: int = key("T, characters of a stream read at a time", low=1)
+    epochs: int = key("passes over the training text", low=1, dry=1)
+    batch_size: int = key("B, streams read side by side", low=1, dry=12)
+    length: int = key("T, characters of a stream read at a time", low=1, dry=32)
     carry_state: bool = key("keep the state from one batch to the next, or start each one cold")
     learning_rate: float = key("AdamW's peak learning rate", above=0)
     final_rate: float = key("share of the peak rate left at the last step", low=0, high=1)
-    warmup_steps: int = key("steps in which the learning rate climbs to its peak", low=0)
+    warmup_steps: int = key("steps in which the learning rate climbs to its peak", low=0, dry=1)
     beta2: float = key("AdamW's second decay rate", low=0, below=1)
     weight_decay: float = key("AdamW's decay of the matrices; vectors are spared", low=0)
     clip_norm: float = key("longest gradient of all parameters together", above=0)
@@ -59,13 +57,6 @@ class TextConfig(Config):
     data: DataConfig
     training: TrainingConfig
     protocol: ProtocolConfig
-
-    def shorten(self, batch_size: int) -> Self:
-        short = super().shorten(batch_size)
-        length = min(32, self.training.length)
-        training = dataclasses.replace(short.training, length=length, warmup_steps=1)
-        protocol = dataclasses.replace(self.protocol, prompts=1, prompt_length=10, length=10)
-        return dataclasses.replace(short, training=training, protocol=protocol)
 
 
 class NextCharacter(Task):
@@ -110,7 +101,6 @@ class NextCharacter(Task):
         self.carried = None  # the state that the next batch goes on from
         self.milestones = config.protocol.epochs
         self.protocol = Protocol(config.protocol, text)
-        self.precision = in_precision(training.precision, self.device)
         hidden = []
         if training.optimizer == "muon":  # but for the matrices that face the alphabet
             matrices = filter(is_matrix, model.parameters())
@@ -123,14 +113,11 @@ class NextCharacter(Task):
             beta2=training.beta2,
         )
 
-    def batches(self, epoch: int, first: int) -> Any:
-        if first == 0:
-            self.carried = None  # every epoch starts at another place
-        return super().batches(epoch, first)
-
     def step(self, batch: Batch, number: int) -> dict[str, float]:
         """Learns from codes x and the codes y that follow them, (B, T) each."""
         training = self.config.training
+        if (number - 1) % self.loader.steps == 0:
+            self.carried = None  # every epoch starts at another place
         x, y = (codes.to(self.device) for codes in batch)
         self.model.zero_grad()
         with self.precision:
@@ -154,14 +141,13 @@ class NextCharacter(Task):
             f"train on, {len(self.text.validation):,} to validate"
         )
 
-    def notes(self) -> list[str]:
-        notes = []
+    def begin(self, run: Run) -> None:
+        alphabet = len(self.text.alphabet)
         if sum(p.numel() for p in self.model.parameters()) > 20 * len(self.text.training):
-            notes.append("note: over 20 parameters for every character: it will be memorised")
-        alphabet, rare = len(self.text.alphabet), sum(self.text.counts() < 10)
+            print("note: over 20 parameters for every character: it will be memorised")
+        rare = sum(count_codes(self.text.training, alphabet) < 10)
         if rare > alphabet / 2:
-            notes.append(f"note: {rare} of {alphabet} characters occur less than 10 times")
-        return notes
+            print(f"note: {rare} of {alphabet} characters occur less than 10 times")
 
     def milestone(self, row: Row, run: Run) -> None:
         """Writes protocol.md in the run's results."""
@@ -196,6 +182,12 @@ class NextCharacter(Task):
         super().restore(content, state, own)
         self.protocol.entries = state["protocol"]
         self.carried = detach(own["carried"], self.device)
+
+
+def count_codes(codes: np.ndarray, vocabulary: int, part: int = 2**20) -> np.ndarray:
+    """Counts how often each code occurs (V,), a part at a time: bincount takes 8 bytes a code."""
+    parts = (codes[start : start + part] for start in range(0, len(codes), part))
+    return sum(np.bincount(some, minlength=vocabulary) for some in parts)
 
 
 def detach(state: Any, device: torch.device | str) -> Any:

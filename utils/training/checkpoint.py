@@ -135,7 +135,7 @@ def load_model(
     where = choose_device(device)
     path = find(run, epoch)
     content = load(path, config_type.kind)
-    config = build(content.get("config"), config_type, shown(path))
+    config = build(content.get("config"), config_type, path)
     model = build_model(config, content)
     rebuild(model, content, path)
     return Loaded(model.to(where), config, content)

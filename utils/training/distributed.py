@@ -27,6 +27,10 @@ from utils.errors import UserError
 LOST = re.compile("closed by peer|reset by peer|Broken pipe|[Tt]imed out|Connection refused")
 
 
+def _together() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def rank() -> int:
     """Returns this process's number: 0 without torchrun."""
     return distributed.get_rank() if _together() else 0
@@ -35,15 +39,6 @@ def rank() -> int:
 def size() -> int:
     """Returns how many ranks there are: 1 without torchrun."""
     return distributed.get_world_size() if _together() else 1
-
-
-def is_first() -> bool:
-    """Tells whether this is the rank that writes."""
-    return rank() == 0
-
-
-def _together() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
 
 
 @contextlib.contextmanager
@@ -66,7 +61,7 @@ def join_ranks() -> Iterator[None]:
     )
     try:
         with contextlib.ExitStack() as stack:
-            if not is_first():
+            if rank() > 0:
                 nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 stack.enter_context(contextlib.redirect_stdout(nowhere))
             yield
@@ -78,19 +73,18 @@ def join_ranks() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-@contextlib.contextmanager
-def in_turns() -> Iterator[None]:
-    """Lets the ranks in one after another: what the first one makes and writes, the next ones find.
+def own_rows(batch_size: int) -> slice:
+    """Returns which rows of a batch are this rank's.
 
-    It decorates the functions that load data: `@in_turns()`.
+    UserError where the ranks cannot take equal shares: the mean of their means would be another.
     """
-    for _ in range(rank()):
-        find_largest(0)
-    try:
-        yield
-    finally:
-        for _ in range(size() - rank() - 1):
-            find_largest(0)
+    rows, rest = divmod(batch_size, size())
+    if rest:
+        raise UserError(
+            f"a batch_size of {batch_size} cannot be shared by {size()} processes: "
+            f"take a multiple of {size()}"
+        )
+    return slice(rank() * rows, (rank() + 1) * rows)
 
 
 def take_own_gpu() -> None:
@@ -108,22 +102,8 @@ def take_own_gpu() -> None:
 
 def separate_random_numbers() -> None:
     """Gives every rank its own: dropout would otherwise take the same units from all shares."""
-    if not is_first():
+    if rank() > 0:
         torch.manual_seed(torch.initial_seed() + rank())
-
-
-def own_rows(batch_size: int) -> slice:
-    """Returns which rows of a batch are this rank's.
-
-    UserError where the ranks cannot take equal shares: the mean of their means would be another.
-    """
-    rows, rest = divmod(batch_size, size())
-    if rest:
-        raise UserError(
-            f"a batch_size of {batch_size} cannot be shared by {size()} processes: "
-            f"take a multiple of {size()}"
-        )
-    return slice(rank() * rows, (rank() + 1) * rows)
 
 
 def average_gradients(modules: Iterable[nn.Module]) -> None:
@@ -176,7 +156,7 @@ def ask_first(make: Callable[[], Any]) -> Any:
     if not _together():
         return make()
     made = [None]
-    if is_first():
+    if rank() == 0:
         try:
             made = [make()]
         except UserError as mistake:

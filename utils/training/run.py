@@ -1,5 +1,6 @@
 """A run: its two folders, and whether it may start, goes on or starts anew."""
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,7 +12,7 @@ import torch
 
 from utils import files
 from utils.command_line import Call
-from utils.config import C, build, override, to_dict
+from utils.config import C, build, override
 from utils.errors import UserError
 from utils.files import shown
 from utils.training import checkpoint, distributed
@@ -21,7 +22,6 @@ FIXED = {"model", "data"}
 FIXED_KEYS = {
     ("training", name) for name in ("batch_size", "length", "seed", "precision", "optimizer")
 }
-DRY_BATCH = 8  # rows of a batch in a dry run, at least one for every rank
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class Run(Generic[C]):
     results: Path
     dry: bool = False
     resumed: dict[str, Any] | None = None  # the content of the checkpoint it goes on from
+    ranks: int = 1  # processes that train together
+    writes: bool = True  # whether this one prints and writes: rank 0
+    rows: slice = slice(None)  # its share of every batch
 
     @property
     def name(self) -> str:
@@ -53,18 +56,18 @@ class Run(Generic[C]):
         names = ("*.pt", "*.partial", "config.json", "history.csv")
         return [file for name in names for file in self.checkpoints.glob(name)]
 
-    def sweep(self) -> None:
-        """Removes what a run of this name was writing when it was killed."""
-        for folder in (self.checkpoints, self.results):
-            for file in folder.glob("*.partial"):
-                file.unlink()
-
     def clear(self) -> None:
-        """Removes what an earlier run of this name left, and nothing else."""
-        names = ("protocol.md", "loss.png", "samples_*.png", "reconstructions_*.png")
-        names += ("tensorboard/events.out.tfevents.*",)
-        results = [file for name in names for file in self.results.glob(name)]
-        for file in [*self.files(), *results]:
+        """Removes what an earlier run of this name left, and nothing else.
+
+        Where this one goes on, that is only what was being written when it was killed.
+        """
+        names = ("*.partial",)
+        if self.resumed is None:
+            names += ("protocol.md", "loss.png", "samples_*.png", "reconstructions_*.png")
+            names += ("tensorboard/events.out.tfevents.*",)
+        left = [file for name in names for file in self.results.glob(name)]
+        left += self.checkpoints.glob("*.partial") if self.resumed else self.files()
+        for file in left:
             file.unlink()
 
 
@@ -80,14 +83,14 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
         if call.resume:
             run = resume_run(call)
         elif call.dry_run:
-            ranks = distributed.size()
-            short = call.config.shorten(batch_size=-(-DRY_BATCH // ranks) * ranks)
-            run = Run(short, Path(folder, "checkpoints"), Path(folder, "results"), dry=True)
+            run = Run(call.config, Path(folder, "checkpoints"), Path(folder, "results"), dry=True)
         else:
             run = distributed.ask_first(lambda: start_run(call))
-        distributed.own_rows(call.config.training.batch_size)  # or refuse it before the data
-        torch.manual_seed(run.config.training.seed)
-        yield run
+        training = run.config.training
+        rows = distributed.own_rows(training.batch_size)
+        rank, ranks = distributed.rank(), distributed.size()
+        torch.manual_seed(training.seed)
+        yield dataclasses.replace(run, rows=rows, ranks=ranks, writes=rank == 0)
         if run.dry:
             print("dry run: one tiny pass of everything went well; nothing was kept")
 
@@ -113,7 +116,7 @@ def resume_run(call: Call[C]) -> Run[C]:
     folders = files.checkpoint_folder(name), files.result_folder(name)
     last = folders[0] / "last.pt"
     content = distributed.ask_first(lambda: read_last(Run(call.config, *folders)))
-    saved = build(content["config"], type(call.config), shown(last))
+    saved = build(content["config"], type(call.config), last)
     for (section, name), value in call.overrides.items():
         before = getattr(getattr(saved, section), name)
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
@@ -121,7 +124,7 @@ def resume_run(call: Call[C]) -> Run[C]:
     run = Run(override(saved, call.overrides), *folders, resumed=content)
     if content["epoch"] >= run.config.training.epochs:
         print(f"{run.name} is finished: only more training.epochs than {content['epoch']} go on")
-    for section, values in to_dict(run.config).items():
+    for section, values in dataclasses.asdict(run.config).items():
         for name, value in values.items():
             wanted = getattr(getattr(call.config, section), name)
             if wanted != value:

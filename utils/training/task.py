@@ -13,6 +13,7 @@ A new kind of training is a subclass with a step, a validation and a few words:
 `fit` in loop.py calls it, and alone knows the order of a training.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
@@ -20,9 +21,14 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from utils.config import Config, to_dict
+from utils.config import Config
 from utils.training.curves import Measure
-from utils.training.device import choose_device, random_state, restore_random_state
+from utils.training.device import (
+    choose_device,
+    in_precision,
+    random_state,
+    restore_random_state,
+)
 from utils.training.run import Run
 
 Batch = tuple[torch.Tensor, ...]  # the rows of all tensors belong together
@@ -33,9 +39,7 @@ class Loader(Protocol):
     """Batches of training data: the same ones whenever an epoch is asked for."""
 
     batch_size: int
-
-    def __len__(self) -> int:
-        """Counts the batches of an epoch."""
+    steps: int  # batches of an epoch
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """Yields the batches of an epoch from index `first` on."""
@@ -67,6 +71,7 @@ class Task(ABC):
         self.config = config
         self.title = title  # for figures and the console
         self.device = choose_device(config.training.device)
+        self.precision = in_precision(config.training.precision, self.device)
         self.modules = {name: module.to(self.device) for name, module in modules.items()}
         self.model = self.modules["model"]
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
@@ -83,10 +88,6 @@ class Task(ABC):
     def validate(self) -> Row:
         """Measures the epoch that ended; returns further columns of its row."""
 
-    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        """Yields the batches of an epoch from index `first` on."""
-        return self.loader.epoch(epoch, first)
-
     @abstractmethod
     def describe_data(self) -> str:
         """Says how much there is to train on and to validate."""
@@ -98,15 +99,11 @@ class Task(ABC):
         return (
             f"{self.title}: {' against '.join(sizes)} parameters on {self.device}; "
             f"{self.describe_data()}; {self.config.training.epochs} epochs of "
-            f"{len(self.loader)} steps"
+            f"{self.loader.steps} steps"
         )
 
-    def notes(self) -> list[str]:
-        """Says what deserves attention beforehand, a line each."""
-        return []
-
     def begin(self, run: Run) -> None:
-        """Records where a new run starts from, before its first step."""
+        """Says what deserves attention beforehand; records where a new run starts from."""
 
     def milestone(self, row: Row, run: Run) -> None:
         """Writes pictures or texts at an epoch that is kept."""
@@ -127,7 +124,7 @@ class Task(ABC):
 
     def content(self) -> dict[str, Any]:
         """Returns what a checkpoint holds to rebuild the model."""
-        settings = {"kind": self.config.kind, "config": to_dict(self.config)}
+        settings = {"kind": self.config.kind, "config": dataclasses.asdict(self.config)}
         return settings | self.identity() | {"model": self.model.state_dict()}
 
     def state(self) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """Which latent carries which factor, measured instead of judged by eye.
 
 Three measures on posterior means mu (N, Z) of images whose true factors (N, F) are known:
-  names  a latent is named after a factor it alone knows much about (`information_ratios`, `named`);
-  MIG    Chen et al. 2018, Isolating Sources of Disentanglement in VAEs, equation 6 (`mig`),
+  names  a latent is named after a factor it alone knows much about (`measure_information`,
+         `name_latents`);
+  MIG    Chen et al. 2018, Isolating Sources of Disentanglement in VAEs, equation 6 (`measure_mig`),
          there on samples of z; on binned means as in Locatello et al. 2019, Challenging Common
          Assumptions in the Unsupervised Learning of Disentangled Representations;
   DCI    Eastwood & Williams 2018, A Framework for the Quantitative Evaluation of Disentangled
-         Representations (`dci`).
+         Representations (`measure_dci`).
 
-The arguments mean the same everywhere:
+Arguments of `measure_information` and `measure_dci`:
   mu          (N, Z) finite floats, one row per image.
-  factors     (N, F): column f is continuous, or holds the integer codes 0..K-1 of K categories.
+  factors     (N, F): column f is continuous, or holds the numbers 0..K-1 of K categories.
   categories  (F,): the number of categories K of each factor, 0 for a continuous one.
   valid       (N, F) bool, the rows that count for a factor: hair colour only on heads with hair.
               None: all rows. What stands in the other rows is never looked at, NaN included.
@@ -31,8 +32,16 @@ TREES = 20
 LEAF = 5  # images per leaf at least: smaller ones fit noise and hand importance to every latent
 
 
+class Information(NamedTuple):
+    """What the latents know of the factors, counted on tables of latent bins by factor bins."""
+
+    nats: np.ndarray  # (Z, F), I(latent; factor)
+    entropies: np.ndarray  # (F,), H(factor) in nats, at most ln 20 = 3.0 for 20 bins
+    ratios: np.ndarray  # (Z, F) in 0..1, I / H; 0 where a factor does not vary
+
+
 class DCI(NamedTuple):
-    """What `dci` measures. The first two are in 0..1 and 1 is best."""
+    """What `measure_dci` finds. The first two are in 0..1 and 1 is best."""
 
     disentanglement: float  # each latent serves one factor
     completeness: float  # each factor sits in one latent
@@ -41,16 +50,11 @@ class DCI(NamedTuple):
     scores: np.ndarray  # (F,) on held-out images: R² if continuous, else accuracy; NaN: not varying
 
 
-def binned(values: np.ndarray, bins: int = 20) -> np.ndarray:
-    """Values (N,) -> codes (N,) in 0..bins-1: equal-width bins from the smallest to the largest.
+def bin_values(values: np.ndarray, bins: int = 20) -> np.ndarray:
+    """Sorts values (N,) into bins 0..bins-1 of equal width, from the smallest to the largest.
 
     With 2 bins, (0, 4, 5, 10) become (0, 0, 1, 1). A constant column becomes all zeros.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or bins < 1:
-        raise ValueError(f"expected values (N,) and bins >= 1, got {values.shape} and {bins}")
-    if not np.isfinite(values).all():
-        raise ValueError("values to bin must be finite")
     if len(values) == 0 or values.min() == values.max():
         return np.zeros(len(values), dtype=np.int64)
     share = (values - values.min()) / (values.max() - values.min())
@@ -58,108 +62,61 @@ def binned(values: np.ndarray, bins: int = 20) -> np.ndarray:
     return np.minimum((share * bins).astype(np.int64), bins - 1)
 
 
-def mutual_information(
+def measure_information(
     mu: np.ndarray,
     factors: np.ndarray,
     categories: Sequence[int],
     valid: np.ndarray | None = None,
     bins: int = 20,
-) -> np.ndarray:
-    """I(latent; factor) in nats (Z, F), counted on a table of latent bins by factor codes.
+) -> Information:
+    """Measures how much each latent knows of each factor.
 
     A latent's bins span all its rows, so they are the same for every factor; a factor's span its
-    valid rows. The count is never below 0 and so a little high for unrelated columns: by about
-    (20-1)(20-1)/2N = 0.036 nats at N = 5,000 valid rows. Compare models at the same N.
+    valid rows. The information is never below 0 and so a little high for unrelated columns: by
+    about (20-1)(20-1)/2N = 0.036 nats at N = 5,000 valid rows. Compare models at the same N.
     """
-    factors, valid = _checked_factors(factors, categories, valid)
-    mu = _checked_means(mu, len(factors))
-    latents = [binned(column, bins) for column in mu.T]
-    table = np.zeros((mu.shape[1], factors.shape[1]))
-    for f, (rows, codes) in enumerate(_coded(factors, categories, valid, bins)):
-        if len(codes) > 0:
-            table[:, f] = [mutual_info_score(latent[rows], codes) for latent in latents]
-    return table
+    mu, factors, valid = _check(mu, factors, categories, valid)
+    latents = [bin_values(column, bins) for column in mu.T]
+    nats, entropies = np.zeros((mu.shape[1], factors.shape[1])), np.zeros(factors.shape[1])
+    for f, count in enumerate(categories):
+        rows = valid[:, f]
+        values = factors[rows, f]
+        if len(values) > 0:
+            values = values.astype(np.int64) if count > 0 else bin_values(values, bins)
+            nats[:, f] = [mutual_info_score(latent[rows], values) for latent in latents]
+            entropies[f] = _entropy(np.bincount(values) / len(values))
+    ratios = np.divide(nats, entropies, out=np.zeros_like(nats), where=entropies > 0)
+    return Information(nats, entropies, np.clip(ratios, 0, 1))
 
 
-def entropies(
-    factors: np.ndarray,
-    categories: Sequence[int],
-    valid: np.ndarray | None = None,
-    bins: int = 20,
-) -> np.ndarray:
-    """H(factor) in nats (F,) over the same codes and rows; at most ln 20 = 3.0 for 20 bins."""
-    factors, valid = _checked_factors(factors, categories, valid)
-    nats = np.zeros(factors.shape[1])
-    for f, (_, codes) in enumerate(_coded(factors, categories, valid, bins)):
-        if len(codes) > 0:
-            nats[f] = _entropy(np.bincount(codes) / len(codes))
-    return nats
-
-
-def information_ratios(
-    mu: np.ndarray,
-    factors: np.ndarray,
-    categories: Sequence[int],
-    valid: np.ndarray | None = None,
-    bins: int = 20,
-) -> np.ndarray:
-    """The share of each factor that each latent knows: I / H, (Z, F) in 0..1.
-
-    A factor that does not vary has nothing to know: 0.
-    """
-    nats = mutual_information(mu, factors, categories, valid, bins)
-    whole = entropies(factors, categories, valid, bins)
-    shares = np.divide(nats, whole, out=np.zeros_like(nats), where=whole > 0)
-    return np.clip(shares, 0, 1)
-
-
-def carriers(ratios: np.ndarray, least: float = 0.25, lead: float = 2.0) -> dict[int, int]:
-    """Ratios (Z, F) -> {factor: the latent that carries it}, without the factors none carries.
-
-    It carries the factor if its ratio is at least `least`, and at least `lead` times that of the
-    next latent for this factor. A latent that carries several factors appears several times.
-    """
-    ratios = _table(ratios)
-    found = {}
-    for f, (best, first, second) in enumerate(_leaders(ratios)):
-        if first > 0 and first >= least and first >= lead * second:
-            found[f] = best
-    return found
-
-
-def named(ratios: np.ndarray, least: float = 0.25, lead: float = 2.0) -> dict[int, int]:
-    """Ratios (Z, F) -> {latent: factor}: one name for each latent that carries anything.
-
-    Of several factors it carries, the one with its largest ratio is its name (the first, among
-    equals), so no latent counts twice in `len(named(ratios))`, and no two latents share a name.
-    """
-    ratios = _table(ratios)
-    chosen: dict[int, int] = {}
-    for f, z in carriers(ratios, least, lead).items():
-        if z not in chosen or ratios[z, f] > ratios[z, chosen[z]]:
-            chosen[z] = f
-    return dict(sorted(chosen.items()))
-
-
-def names(
+def name_latents(
     ratios: np.ndarray, factor_names: Sequence[str], least: float = 0.25, lead: float = 2.0
 ) -> list[str | None]:
-    """`named` in words: for each of the Z latents its factor's name, or None."""
-    ratios = _table(ratios)
-    if len(factor_names) != ratios.shape[1]:
-        raise ValueError(f"{len(factor_names)} names for {ratios.shape[1]} factors")
-    chosen = named(ratios, least, lead)
-    return [factor_names[chosen[z]] if z in chosen else None for z in range(len(ratios))]
+    """Names each of the Z latents after the factor it carries; None where it carries none.
+
+    A latent carries a factor if its ratio (Z, F) is at least `least`, and at least `lead` times
+    that of the next latent for this factor. Of several, the one with the largest ratio is its name
+    (the first, among equals): no latent has two names, and no two latents share one.
+    """
+    leaders = _find_leaders(ratios)
+    if len(factor_names) != len(leaders):
+        raise ValueError(f"{len(factor_names)} names for {len(leaders)} factors")
+    names, held = [None] * len(ratios), np.zeros(len(ratios))
+    for name, (z, first, second) in zip(factor_names, leaders, strict=True):
+        if first >= least and first >= lead * second and first > held[z]:
+            names[z], held[z] = name, first
+    return names
 
 
-def mig(ratios: np.ndarray, columns: Sequence[int] | None = None) -> tuple[float, np.ndarray]:
-    """The mutual information gap: its mean over factors, and per factor (len(columns),); in 0..1.
+def measure_mig(
+    ratios: np.ndarray, columns: Sequence[int] | None = None
+) -> tuple[float, np.ndarray]:
+    """Measures the mutual information gap, in 0..1: its mean, and that of each factor (F,).
 
-    For each factor, the largest ratio minus the next (Chen et al. 2018, equation 6). `columns`
+    The gap is the largest ratio (Z, F) minus the next (Chen et al. 2018, equation 6). `columns`
     chooses factors, all by default; leave out those that do not vary, they would count as 0.
     """
-    ratios = _table(ratios)
-    gaps = np.array([first - second for _, first, second in _leaders(ratios)])
+    gaps = np.array([first - second for _, first, second in _find_leaders(ratios)])
     if columns is not None:
         gaps = gaps[np.asarray(columns, dtype=np.int64)]
     if len(gaps) == 0:
@@ -167,14 +124,14 @@ def mig(ratios: np.ndarray, columns: Sequence[int] | None = None) -> tuple[float
     return float(gaps.mean()), gaps
 
 
-def dci(
+def measure_dci(
     mu: np.ndarray,
     factors: np.ndarray,
     categories: Sequence[int],
     valid: np.ndarray | None = None,
     seed: int = 0,
 ) -> DCI:
-    """How well forests of trees read the factors from the latents, and which latents they need.
+    """Measures how well forests of trees read the factors from the latents, and from which.
 
     One forest per factor, learned on a random half of its valid rows; R (Z, F) holds how much each
     latent lowers its trees' impurity. The other half gives the scores: R² for a continuous factor
@@ -186,8 +143,7 @@ def dci(
     was learned at all; otherwise both are 0. A factor nobody encodes lowers D and C: its forest
     splits on noise, in every latent.
     """
-    factors, valid = _checked_factors(factors, categories, valid)
-    mu = _checked_means(mu, len(factors))
+    mu, factors, valid = _check(mu, factors, categories, valid)
     importance = np.zeros((mu.shape[1], factors.shape[1]))
     scores = np.full(factors.shape[1], np.nan)
     for f, count in enumerate(categories):
@@ -206,16 +162,16 @@ def dci(
     if np.isnan(scores).all():
         raise ValueError("no factor varies on its valid rows: nothing to measure")
     return DCI(
-        disentanglement=_concentration(importance),
-        completeness=_concentration(importance.T),
+        disentanglement=_concentrate(importance),
+        completeness=_concentrate(importance.T),
         informativeness=float(np.nanmean(scores)),
         importance=importance,
         scores=scores,
     )
 
 
-def _concentration(weights: np.ndarray) -> float:
-    """Weights (R, K) >= 0 -> 1 - entropy (base K) of each row, averaged by the row's share of all.
+def _concentrate(weights: np.ndarray) -> float:
+    """Averages 1 - entropy (base K) of the rows of weights (R, K) >= 0, by each row's share of all.
 
     1: each row puts all its weight on one column. 0: it spreads evenly, or there is no weight.
     """
@@ -233,51 +189,26 @@ def _concentration(weights: np.ndarray) -> float:
 
 
 def _entropy(p: np.ndarray) -> float:
-    """Probabilities (K,) -> entropy in nats, with 0 ln 0 = 0."""
+    """Computes the entropy of probabilities (K,) in nats, with 0 ln 0 = 0."""
     p = p[p > 0]
     return float(-(p * np.log(p)).sum())
 
 
-def _leaders(ratios: np.ndarray) -> list[tuple[int, float, float]]:
-    """Per factor: the best latent, its ratio, and the next latent's ratio (0 if there is none)."""
+def _find_leaders(ratios: np.ndarray) -> list[tuple[int, float, float]]:
+    """Finds for each factor the best latent, its ratio, and the next latent's (0 for none)."""
+    ratios = np.asarray(ratios, dtype=np.float64)
+    if ratios.ndim != 2 or len(ratios) == 0:
+        raise ValueError(f"expected ratios (Z, F) with Z >= 1, got {ratios.shape}")
     best = ratios.argmax(axis=0)
     padded = np.vstack([ratios, np.zeros((1, ratios.shape[1]))])  # (Z + 1, F)
     top = np.sort(padded, axis=0)[::-1]
     return [(int(z), float(a), float(b)) for z, a, b in zip(best, top[0], top[1], strict=True)]
 
 
-def _coded(
-    factors: np.ndarray, categories: Sequence[int], valid: np.ndarray, bins: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per factor: the rows that count, bool (N,), and their integer codes (valid rows,)."""
-    coded = []
-    for f, count in enumerate(categories):
-        rows = valid[:, f]
-        column = factors[rows, f]
-        coded.append((rows, column.astype(np.int64) if count > 0 else binned(column, bins)))
-    return coded
-
-
-def _table(ratios: np.ndarray) -> np.ndarray:
-    ratios = np.asarray(ratios, dtype=np.float64)
-    if ratios.ndim != 2 or len(ratios) == 0:
-        raise ValueError(f"expected ratios (Z, F) with Z >= 1, got {ratios.shape}")
-    return ratios
-
-
-def _checked_means(mu: np.ndarray, rows: int) -> np.ndarray:
-    mu = np.asarray(mu, dtype=np.float64)
-    if mu.ndim != 2 or mu.shape[1] == 0 or len(mu) != rows:
-        raise ValueError(f"expected mu (N, Z) with N = {rows} rows, got {mu.shape}")
-    if not np.isfinite(mu).all():
-        raise ValueError("mu must be finite")
-    return mu
-
-
-def _checked_factors(
-    factors: np.ndarray, categories: Sequence[int], valid: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Factors as float64 and valid as bool, or a ValueError that says what does not fit."""
+def _check(
+    mu: np.ndarray, factors: np.ndarray, categories: Sequence[int], valid: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns mu and factors as float64 and valid as bool; a ValueError says what does not fit."""
     factors = np.asarray(factors, dtype=np.float64)
     if factors.ndim != 2:
         raise ValueError(f"expected factors (N, F), got {factors.shape}")
@@ -291,5 +222,10 @@ def _checked_factors(
         if not np.isfinite(column).all():
             raise ValueError(f"factor {f} has values that are not finite")
         if count > 0 and not np.isin(column, np.arange(count)).all():
-            raise ValueError(f"factor {f} has codes other than 0..{count - 1}")
-    return factors, valid
+            raise ValueError(f"factor {f} has numbers other than 0..{count - 1}")
+    mu = np.asarray(mu, dtype=np.float64)
+    if mu.ndim != 2 or mu.shape[1] == 0 or len(mu) != len(factors):
+        raise ValueError(f"expected mu (N, Z) with N = {len(factors)} rows, got {mu.shape}")
+    if not np.isfinite(mu).all():
+        raise ValueError("mu must be finite")
+    return mu, factors, valid

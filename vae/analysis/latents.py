@@ -7,11 +7,15 @@ import numpy as np
 import torch
 
 from utils.images.data import Images
-from vae.analysis.disentanglement import dci, entropies, information_ratios, mig, names
-from vae.data import CATEGORIES, counted, has_factors
-from vae.faces.head import NAMES
-from vae.latents import decode, encode, latent_kl
-from vae.networks import VAE
+from vae.analysis.disentanglement import (
+    measure_dci,
+    measure_information,
+    measure_mig,
+    name_latents,
+)
+from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
+from vae.ladder import AnyVAE
+from vae.latents import decode, encode, measure_kl
 from vae.training import ACTIVE_NATS
 
 # The factors that MIG is the mean over: those that change many pixels.
@@ -23,12 +27,12 @@ class Analysis(NamedTuple):
 
     kl_nats: np.ndarray  # (Z,), mean over the pictures
     information_nats: np.ndarray  # (Z, F), I(mu_z; factor)
-    ratios: np.ndarray  # (Z, F), the same over the factor's entropy
+    ratios: np.ndarray  # (Z, F), the information over the factor's entropy
     names: list[str | None]  # of the factor that a latent carries
     scores: dict[str, float]  # mig, dci_disentanglement, ...; active units
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each latent, by falling KL: what the tables and figures show."""
+        """Lists a row for each latent, by falling KL: what the tables and figures show."""
         return [
             {
                 "latent": z,
@@ -45,40 +49,41 @@ class Analysis(NamedTuple):
         ]
 
 
-def analyse(model: VAE, images: Images) -> Analysis:
+def analyse(model: AnyVAE, images: Images) -> Analysis:
     """Measures every latent on the pictures; against their factors where they are known."""
     mu, _ = encode(model, images)
-    kl = latent_kl(model, images).numpy()
+    kl = measure_kl(model, images).numpy()
     scores = {"active_units": int((kl > ACTIVE_NATS).sum()), "kl_nats": float(kl.sum())}
     if not has_factors(images):
         nothing = np.zeros((len(kl), 0))
         return Analysis(kl, nothing, nothing, [None] * len(kl), scores)
-    known = (images.labels, CATEGORIES, counted(images.labels))
-    ratios = information_ratios(mu.numpy(), *known)
-    gap, _ = mig(ratios, [NAMES.index(name) for name in MIG_FACTORS])
-    measured = dci(mu.numpy(), *known)
+    known = (images.labels, CATEGORIES, mark_valid(images.labels))
+    information = measure_information(mu.numpy(), *known)
+    ratios = information.ratios
+    gap, _ = measure_mig(ratios, [NAMES.index(name) for name in MIG_FACTORS])
+    measured = measure_dci(mu.numpy(), *known)
     scores |= {
         "mig": gap,
         "dci_disentanglement": measured.disentanglement,
         "dci_completeness": measured.completeness,
         "dci_informativeness": measured.informativeness,
     }
-    information = ratios * entropies(*known)
-    return Analysis(kl, information, ratios, names(ratios, NAMES), scores)
+    nats = ratios * information.entropies
+    return Analysis(kl, nats, ratios, name_latents(ratios, NAMES), scores)
 
 
 def sweep(
-    model: VAE, z: torch.Tensor, latents: Sequence[int], values: torch.Tensor
+    model: AnyVAE, z: torch.Tensor, latents: Sequence[int], values: torch.Tensor
 ) -> torch.Tensor:
-    """One code (Z,), N latents in turn set to each value (S,) -> pictures (N, S, C, H, W)."""
+    """Sets N latents of z (Z,) in turn to each value (S,) and decodes: (N, S, C, H, W)."""
     N, S = len(latents), len(values)
-    codes = z.repeat(N, S, 1)  # (N, S, Z)
-    codes[torch.arange(N), :, latents] = values
-    return decode(model, codes.flatten(0, 1)).unflatten(0, (N, S))
+    swept = z.repeat(N, S, 1)  # (N, S, Z)
+    swept[torch.arange(N), :, latents] = values
+    return decode(model, swept.flatten(0, 1)).unflatten(0, (N, S))
 
 
-def label_of(row: dict[str, Any]) -> str:
-    """A row of the table as the label of its pictures: "z7  2.31 nats" and the name, with I / H."""
+def label_row(row: dict[str, Any]) -> str:
+    """Labels the pictures of a table's row: "z7  2.31 nats", and the name with I / H."""
     label = f"z{row['latent']}   {row['kl_nats']:.2f} nats"
     if row["name"]:
         return f"{label}\n{row['name']} {row[row['name'] + '_share']:.2f}"

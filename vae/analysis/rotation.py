@@ -1,64 +1,64 @@
 """Turning a face: a straight line in latent space that changes its yaw and nothing else.
 
-Latents are first whitened by the covariance of all codes, Cov(mu) + mean sigma^2 (that of z ~ q(z)
-over the data), so that no latent counts for more because its numbers are larger. There the line is
+Latents are first whitened by their covariance, Cov(mu) + mean sigma^2 (that of z ~ q(z) over the
+data), so that no latent counts for more because its numbers are larger. There the line is
 
     regression    the slope of the latents on the yaw, Cov(z, yaw) / Var(yaw), where yaw is known
     mirrored pairs  the main axis of z(face) - z(its mirror image), where it is not: of all that a
                   flip changes in a face, the yaw's sign is the largest
 
-and a face is turned by moving its code along the line to where faces of the wanted yaw lie.
+and a face is turned by moving its latents along the line to where faces of the wanted yaw lie.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from utils.images.data import Images
-from vae.data import has_factors, yaw_of
+from vae.faces.factors import has_factors, yaw_of
+from vae.ladder import AnyVAE
 from vae.latents import encode
-from vae.networks import VAE
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """The linear map of codes z (N, Z) to mean 0 and covariance I, and its inverse."""
+    """The linear map of latents z (N, Z) to mean 0 and covariance I, and its inverse."""
 
     mean: torch.Tensor  # (Z,)
     root: torch.Tensor  # (Z, Z), root @ root.T is the covariance
 
     @staticmethod
     def of(mu: torch.Tensor, logvar: torch.Tensor) -> "Whitening":
-        """From the posteriors (N, Z) of many pictures."""
+        """Computes the map from the posteriors (N, Z) of many pictures."""
         covariance = torch.cov(mu.double().T).reshape(mu.shape[1], -1)
         covariance += torch.diag(logvar.double().exp().mean(dim=0))
         return Whitening(mu.double().mean(dim=0), torch.linalg.cholesky(covariance))
 
-    def white(self, z: torch.Tensor) -> torch.Tensor:
+    def whiten(self, z: torch.Tensor) -> torch.Tensor:
         return torch.linalg.solve_triangular(self.root, (z - self.mean).double().T, upper=False).T
 
-    def back(self, white: torch.Tensor) -> torch.Tensor:
+    def restore(self, white: torch.Tensor) -> torch.Tensor:
         return white @ self.root.T + self.mean
 
 
-def direction_by_regression(white: torch.Tensor, yaw: torch.Tensor) -> torch.Tensor:
-    """White codes (N, Z) and their yaw (N,) -> the unit vector (Z,) along which yaw grows."""
+def find_by_regression(white: torch.Tensor, yaw: torch.Tensor) -> torch.Tensor:
+    """Finds the unit vector (Z,) along which the yaw (N,) of white latents (N, Z) grows."""
     slope = (white - white.mean(dim=0)).T @ (yaw - yaw.mean()).double()
     return slope / slope.norm()
 
 
-def direction_by_mirroring(white: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
-    """White codes (N, Z) of faces and of their flips -> a unit vector (Z,) of unknown sign.
+def find_by_mirroring(white: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
+    """Finds a unit vector (Z,) of unknown sign from white latents (N, Z) of faces and their flips.
 
-    The first principal axis of the differences, which have mean zero by symmetry.
+    It is the first principal axis of the differences, which have mean zero by symmetry.
     """
     return torch.linalg.svd(white - mirrored, full_matrices=False).Vh[0]
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """Moves codes along a direction to the place of an angle in degrees.
+    """Moves latents along a direction to the place of an angle in degrees.
 
     `places` are the coefficients (4,) of the cubic that gives the place along the direction.
     """
@@ -70,10 +70,10 @@ class Rotation:
 
     @staticmethod
     def by_regression(mu: torch.Tensor, logvar: torch.Tensor, yaw: torch.Tensor) -> "Rotation":
-        """From codes (N, Z) of faces whose yaw (N,) in degrees is known."""
+        """Learns it from latents (N, Z) of faces whose yaw (N,) in degrees is known."""
         whitening = Whitening.of(mu, logvar)
-        white = whitening.white(mu)
-        direction = direction_by_regression(white, yaw)
+        white = whitening.whiten(mu)
+        direction = find_by_regression(white, yaw)
         powers = torch.stack([(yaw.double() / 45) ** power for power in range(4)], dim=1)
         places = torch.linalg.lstsq(powers, (white @ direction)[:, None]).solution[:, 0]
         return Rotation(whitening, direction, places, True)
@@ -82,29 +82,32 @@ class Rotation:
     def by_mirroring(
         mu: torch.Tensor, logvar: torch.Tensor, mu_mirrored: torch.Tensor
     ) -> "Rotation":
-        """From codes (N, Z) of faces and their flips; -45 and 45 are the 2.5 and 97.5 % points."""
+        """Learns it from latents (N, Z) of faces and of their flips.
+
+        -45 and 45 degrees stand for the 2.5 and 97.5 % points of the faces along the line.
+        """
         whitening = Whitening.of(mu, logvar)
-        white = whitening.white(mu)
-        direction = direction_by_mirroring(white, whitening.white(mu_mirrored))
+        white = whitening.whiten(mu)
+        direction = find_by_mirroring(white, whitening.whiten(mu_mirrored))
         ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
         low, high = torch.quantile(white @ direction, ends).tolist()
         places = torch.tensor([(high + low) / 2, (high - low) / 2, 0, 0], dtype=torch.float64)
         return Rotation(whitening, direction, places, False)
 
-    def turned(self, z: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
-        """Codes (N, Z), absolute angles (A,) -> codes (N, A, Z), all else as it was."""
-        white = self.whitening.white(z)  # (N, Z)
+    def turn(self, z: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        """Turns latents (N, Z) to absolute angles (A,): latents (N, A, Z), all else as it was."""
+        white = self.whitening.whiten(z)  # (N, Z)
         powers = torch.stack([(degrees.double() / 45) ** power for power in range(4)], dim=1)
         wanted = powers @ self.places  # (A,)
         step = wanted - (white @ self.direction)[:, None]  # (N, A)
         white = white[:, None] + step[..., None] * self.direction  # (N, A, Z)
-        return self.whitening.back(white).float()
+        return self.whitening.restore(white).float()
 
 
-def learn_rotation(model: VAE, images: Images) -> Rotation:
-    """The direction that many faces show: from their yaw where it is known, else from mirroring."""
+def learn_rotation(model: AnyVAE, images: Images) -> Rotation:
+    """Learns the rotation from many faces, by their yaw where it is known, else by mirroring."""
     mu, logvar = encode(model, images)
     if has_factors(images):
         return Rotation.by_regression(mu, logvar, yaw_of(images))
-    flipped = Images(np.ascontiguousarray(images.pixels[:][..., ::-1]), images.source)
-    return Rotation.by_mirroring(mu, logvar, encode(model, flipped)[0])
+    flipped = replace(images, pixels=np.ascontiguousarray(images.pixels[:][..., ::-1]))
+    return Rotation.by_mirroring(mu, logvar, encode(model, flipped).mu)

@@ -1,0 +1,173 @@
+"""From a text file to data/<name>/: it is read in blocks, turned into integer codes, and written.
+
+`data_preparation.py` is the command. Its `txt_to_numpy` is the readable form of what happens here;
+a test holds the two equal.
+"""
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from utils.errors import UserError
+from utils.files import data_folder, shown
+
+FORMATS = ("one_hot", "codes")
+BLOCK = 2**20  # bytes or characters that are worked on at a time
+
+
+def read_text(file: Path, *, raw: bool = False) -> str:
+    """Reads a UTF-8 file, its line ends as they are.
+
+    Unless raw, the text is lower-cased and its empty lines are left out. UserError where the file
+    holds no such text.
+    """
+    return "".join(read_blocks(file, raw=raw))
+
+
+def read_blocks(file: Path, *, raw: bool = False, size: int = BLOCK) -> list[str]:
+    """Reads a file as `read_text` does, in blocks of about `size` bytes that end with a line.
+
+    As one string a large text would take several times its size: four bytes for each character
+    where a single one of them needs as many, and all of it once more while it is lower-cased.
+    """
+    blocks, place = [], 0
+    try:
+        with open(file, "rb") as content:
+            while lines := content.read(size) + content.readline():
+                block = lines.decode("utf-8")
+                if not raw:
+                    if place == 0:  # a byte order mark is no character of a course's text
+                        block = block.removeprefix("\ufeff")
+                    block = "".join(line for line in split_text(block) if line.strip())
+                blocks += [part if raw else part.lower() for part in _parts(block, 2 * size)]
+                place += len(lines)
+    except FileNotFoundError:
+        raise UserError(f"no such file: {file}: give --text a UTF-8 text") from None
+    except IsADirectoryError:
+        raise UserError(f"{file} is a folder: give one text file") from None
+    except UnicodeDecodeError as problem:
+        raise UserError(
+            f"{file} is not UTF-8 text (byte {place + problem.start}): convert it"
+        ) from None
+    if all(block.isspace() for block in blocks):
+        raise UserError(f"{file} has no text in it: nothing to learn from")
+    if any("\0" in block for block in blocks):
+        raise UserError(f"{file} contains NUL characters: it is no text file")
+    return blocks
+
+
+def split_text(text: str) -> Iterator[str]:
+    """Yields the lines with their ends: "\\n", "\\r\\n" or "\\r" (str.splitlines has others)."""
+    return iter(io.StringIO(text, newline=""))
+
+
+def _parts(block: str, size: int) -> Iterator[str]:
+    """Yields a block in parts of `size` characters or a few more, where it holds so long a line.
+
+    Each part ends with a space: what the lower case of a Greek sigma is depends on its whole word.
+    """
+    start = 0
+    while start < len(block):
+        end = block.find(" ", start + size) + 1 or len(block)
+        yield block[start:end]
+        start = end
+
+
+def encode_text(blocks: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Turns a text of N characters, in blocks, into its alphabet (V,) and its codes (N,).
+
+    alphabet: the sorted characters, one each. codes: uint8, or uint16 or uint32 where V needs it.
+    """
+    alphabet = np.array(sorted(set().union(*map(_present, blocks))))
+    code_of = np.zeros(max(256, alphabet[-1] + 1), dtype=np.min_scalar_type(len(alphabet) - 1))
+    code_of[alphabet] = np.arange(len(alphabet))
+    codes = []
+    for encoded, points in map(_points, blocks):
+        if points.dtype == code_of.dtype == np.uint8:  # the same, several times as fast
+            coded = encoded.translate(code_of[:256].tobytes())
+            codes.append(np.frombuffer(coded, dtype=np.uint8))
+        else:
+            codes.append(code_of[points])
+    characters = np.array([chr(point) for point in alphabet])
+    return characters, codes[0] if len(codes) == 1 else np.concatenate(codes)
+
+
+def split_lines(alphabet: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
+    """Splits codes (N,) into those of each line, its end included: "\\n", "\\r\\n" or "\\r"."""
+    feeds, returns = (alphabet == "\n")[codes], (alphabet == "\r")[codes]  # (N,) each
+    ends = feeds[:-1] | (returns[:-1] & ~feeds[1:])
+    return np.split(codes, np.flatnonzero(ends) + 1)
+
+
+def _points(block: str) -> tuple[bytes, np.ndarray]:
+    """Returns a block's characters as bytes and as numbers: uint8 if all are ASCII, else uint32."""
+    coding, kind = ("ascii", np.uint8) if block.isascii() else ("utf-32-le", np.uint32)
+    encoded = block.encode(coding)
+    return encoded, np.frombuffer(encoded, dtype=kind)
+
+
+def _present(block: str) -> set[int]:
+    """Returns the numbers of the characters that occur in a block."""
+    encoded, points = _points(block)
+    if points.dtype == np.uint8:
+        usual = set(encoded[:10_000])
+        return usual | set(encoded.translate(None, delete=bytes(usual)))  # the few others
+    present = np.zeros(0x110000, dtype=bool)  # every Unicode character
+    present[points] = True
+    return set(np.flatnonzero(present).tolist())
+
+
+def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> int:
+    """Writes alphabet (V,) and codes (N,) beside `folder` and moves them there when all is whole.
+
+    Returns how many files hold the characters: a sample for each line, or one file of codes.
+    UserError where the folder holds something that was not prepared by this file, or the disk has
+    no room for one-hot vectors.
+    """
+    if folder.exists() and not all(_ours(entry) for entry in folder.iterdir()):
+        raise UserError(f"{shown(folder)} holds other files: choose another --name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    needed = len(codes) * len(alphabet) if form == "one_hot" else codes.nbytes
+    if needed > shutil.disk_usage(folder.parent).free:
+        raise UserError(
+            f"{needed / 1e9:,.1f} GB would be written, more than is free: "
+            f"--format codes takes {codes.nbytes / 1e9:,.3f} GB"
+        )
+    lines = split_lines(alphabet, codes) if form == "one_hot" else [codes]
+    partial = Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder.parent))
+    try:
+        partial.chmod(0o755)  # mkdtemp makes it private
+        np.save(partial / "alphabet.npy", alphabet)
+        if form == "codes":
+            np.save(partial / "codes.npy", codes)
+        else:
+            one_hot = np.eye(len(alphabet), dtype=np.uint8)  # row c is the vector of code c
+            digits = max(4, len(str(len(lines) - 1)))
+            for index, line in enumerate(tqdm(lines, desc="samples", unit="line", disable=None)):
+                np.save(partial / f"sample_{index:0{digits}}.npy", one_hot[line])  # (T, V)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return len(lines)
+
+
+def _ours(entry: Path) -> bool:
+    """Says whether `write` makes files of this name."""
+    return entry.name in ("alphabet.npy", "codes.npy") or entry.match("sample_*.npy")
+
+
+def prepare(file: Path, name: str, *, raw: bool = False, form: str = "one_hot") -> Path:
+    """Turns a text file into data/<name>/ and returns that folder. UserError for bad input."""
+    folder = data_folder(name)
+    alphabet, codes = encode_text(read_blocks(file, raw=raw))
+    count = write(folder, alphabet, codes, form)
+    samples = f"{count:,} samples" if form == "one_hot" else "one file of codes"
+    print(f"{shown(folder)}: {len(codes):,} characters, an alphabet of {len(alphabet)}, {samples}")
+    return folder
