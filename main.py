@@ -14,40 +14,64 @@ below are those of faces; --dataset mnist and --dataset digits have their own, i
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from solver import Solver
-from utils import config as configuration
-from utils.command_line import Options, Parser, check_run_options, epoch, number, run_options
-from utils.config import defaults_of
+from utils.command_line import (
+    Call,
+    Options,
+    Overrides,
+    Parser,
+    add_run_options,
+    check_run_options,
+    epoch,
+    number,
+)
+from utils.config import list_keys, override, read_config, shorten
 from utils.errors import UserError, command
-from utils.files import shown
 from utils.images import mnist
-from utils.images.data import Images
 from utils.images.files import load_picture
 from vae.data import load_validation
-from vae.training import CONFIG
+from vae.training import VAEConfig
 
 TASKS = ("train", "random_generation", "latent_analysis", "rotate", "reconstruction", "manifold")
 SHIPPED = "vae_beta_4"
 # What a task takes of the settings; all others belong to the training of its checkpoint.
-FOR_TASKS = {("data", "dataset"), ("data", "data"), ("data", "held_out")}
-FOR_TASKS |= {("training", "seed"), ("training", "device")}
+FOR_TASKS = {
+    ("data", "dataset"),
+    ("data", "data"),
+    ("data", "held_out"),
+    ("training", "seed"),
+    ("training", "device"),
+}
 
 
-def read(argv: list[str] | None) -> tuple[argparse.Namespace, Any, dict]:
-    """The command line -> the options, the settings to train with, the keys overridden."""
+class Asked(NamedTuple):
+    """What was typed: the options of the tasks, the settings, and which of them were overridden."""
+
+    options: argparse.Namespace
+    config: VAEConfig
+    overrides: Overrides
+
+
+def read(argv: list[str] | None) -> Asked:
+    """Reads the command line; which settings are the defaults depends on --dataset."""
     first = Parser(add_help=False)
-    first.add_argument("--dataset")
-    dataset = first.parse_known_args(argv)[0].dataset
-    settings = "mnist.json" if dataset in mnist.DATASETS else "faces.json"
-    file = Path(__file__).with_name("vae") / settings
-    defaults = defaults_of(file, CONFIG)
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", choices=TASKS, default="train", help="default: train")
-    run = run_options(parser)
+    first.add_argument("--dataset", "--data.dataset", dest="dataset")
+    digits = first.parse_known_args(argv)[0].dataset in mnist.DATASETS
+    file = Path(__file__).with_name("vae") / ("mnist.json" if digits else "faces.json")
+    defaults = read_config(file, VAEConfig)
+    keys = list_keys(defaults)
+
+    parser = Parser(description=__doc__)
+    parser.add_argument(
+        "--task", choices=TASKS, default="train", help="what to do (default: train)"
+    )
+    run = add_run_options(parser)
     run.add_argument(
         "--ckpt_name",
+        "--model.name",
+        dest="ckpt_name",
         metavar="RUN",
         nargs="+",
         help=f"name of the run to train (default: {defaults.model.name}) or to load (default: "
@@ -76,58 +100,60 @@ def read(argv: list[str] | None) -> tuple[argparse.Namespace, Any, dict]:
         default=[-45 + 11.25 * step for step in range(9)],
         help="rotate: absolute yaw in degrees, -90..90 (default: -45 to 45 in 9 steps)",
     )
-    options = Options(parser, defaults, shown(file), flat=True)
-    args = parser.parse_args(argv)
-    check_run_options(args)
-    return args, defaults, options.given(args)
+    settings = Options(parser, keys, file.name)
+    options = parser.parse_args(argv)
+    check_run_options(options)
+    overrides = settings.given(options)
+    if options.task == "train" and options.ckpt_name:
+        overrides["model", "name"] = options.ckpt_name[0]
+    return Asked(options, override(defaults, overrides), overrides)
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    args, defaults, overrides = read(argv)
-    if args.task == "train":
-        names = args.ckpt_name or [defaults.model.name]
-        if len(names) > 1:
-            raise UserError(f"train takes one --ckpt_name, not {len(names)}")
-        overrides["model", "name"] = names[0]
-        Solver.train(configuration.override(defaults, overrides), args, overrides)
-        return
+    options, config, overrides = read(argv)
+    names = options.ckpt_name or [SHIPPED]
+    if len(names) > 1 and options.task != "random_generation":
+        raise UserError(f"{options.task} takes one --ckpt_name, not {len(names)}")
+    if options.task == "train":
+        config = shorten(config) if options.dry_run else config
+        how = options.resume, options.overwrite, options.dry_run
+        Solver.train(Call(config, overrides, *how))
+    else:
+        perform(Asked(options, config, overrides), names)
 
+
+def perform(asked: Asked, names: list[str]) -> None:
+    """Does a task with trained models. UserError for a setting that belongs to their training."""
+    options, config, overrides = asked
     for section, name in overrides:
         if (section, name) not in FOR_TASKS:
-            raise UserError(f"--{name} is for --task train; {args.task} takes it from the run")
-    names = args.ckpt_name or [SHIPPED]
-    if len(names) > 1 and args.task != "random_generation":
-        raise UserError(f"{args.task} takes one --ckpt_name, not {len(names)}")
-    settings = configuration.override(defaults, overrides)
-    device, seed = settings.training.device, settings.training.seed
-    solver, *beside = (Solver.load(name, args.epoch, device=device) for name in names)
-    if args.task == "random_generation":
-        solver.generate_from_latent(args.num_samples, seed, *beside)
+            raise UserError(f"--{name} is for --task train; {options.task} takes it from the run")
+    device, seed = config.training.device, config.training.seed
+    solver, *beside = (Solver.load(name, options.epoch, device=device) for name in names)
+    if options.task == "random_generation":
+        solver.generate_from_latent(options.num_samples, seed, *beside)
         return
-    if args.task == "manifold":
+    if options.task == "manifold":
         solver.manifold()
         return
-    data = configuration.override(
-        solver.config, {place: value for place, value in overrides.items() if place[0] == "data"}
-    ).data
-    images = load_validation(data, solver.model.shape)
-    if images.shape != solver.model.shape:
-        raise UserError(
-            f"{names[0]} takes pictures of {solver.model.shape}, {images.source} has {images.shape}"
-        )
-    if args.task == "reconstruction":
-        solver.reconstruct(images, args.num_samples)
+    changes = {place: value for place, value in overrides.items() if place[0] == "data"}
+    data, shape = override(solver.config, changes).data, solver.model.shape
+    images = load_validation(data, shape)
+    if images.shape != shape:
+        raise UserError(f"{names[0]} takes pictures of {shape}, {images.source} has {images.shape}")
+    if options.task == "reconstruction":
+        solver.reconstruct(images, options.num_samples)
         return
-    if args.image is not None:
-        picture = load_picture(args.image, solver.model.shape)
-        face = Images(picture[None], str(args.image), bits=data.bits)
-    elif args.index < len(images):
-        face = images.take(slice(args.index, args.index + 1))
+    if options.image is not None:
+        face = load_picture(options.image, shape)
+    elif options.index < len(images):
+        face = images.pixels[options.index]
     else:
-        raise UserError(f"--index {args.index} is beyond the {len(images)} validation pictures")
-    if args.task == "rotate":
-        solver.rotate(images, face, args.angles)
+        count = len(images)
+        raise UserError(f"--index {options.index} is beyond the {count} validation pictures")
+    if options.task == "rotate":
+        solver.rotate(images, face, options.angles)
     else:
         solver.latent_analysis(images, face)
 

@@ -2,31 +2,32 @@
 
     solver = Solver.load("vae_beta_4")
     images = load_validation(solver.config.data, solver.model.shape)
-    solver.latent_analysis(images, images.take(slice(1)))  # how the first of them changes
+    solver.latent_analysis(images, images.pixels[0])  # how the first of them changes
 
 Each verb says which files it writes; the mathematics and the figures are in vae/ and utils/.
 """
 
 import json
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
-from utils import config as configuration
 from utils import files
+from utils.command_line import Call
+from utils.config import override
 from utils.errors import UserError
 from utils.files import csv_text, shown, write_whole
 from utils.images.data import Images
 from utils.images.figures import animation, picture_rows
-from utils.training import distributed
+from utils.training.checkpoint import load_model
 from utils.training.loop import fit
-from utils.training.run import load_model, opened
+from utils.training.run import open_run
 from vae.analysis.latents import Analysis, analyse, label_row, sweep
 from vae.analysis.rotation import learn_rotation
-from vae.data import choose_shape, load_training, load_validation
+from vae.data import load_pictures
 from vae.ladder import AnyVAE
 from vae.latents import (
     build_manifold,
@@ -39,15 +40,7 @@ from vae.latents import (
     reconstruct,
 )
 from vae.likelihood import likelihood_line
-from vae.training import (
-    CONFIG,
-    VAETask,
-    build_model,
-    describe,
-    report,
-    tiny,
-    untrained,
-)
+from vae.training import VAEConfig, VAETask, build_model
 
 SWEEP = torch.linspace(-3, 3, 9)
 SHOWN = 40  # latents in a figure; of more, those with the most KL
@@ -56,7 +49,7 @@ SHOWN = 40  # latents in a figure; of more, those with the most KL
 class Solver:
     """A variational autoencoder with its configuration, and everything that is done with it."""
 
-    def __init__(self, config: Any, model: AnyVAE) -> None:
+    def __init__(self, config: VAEConfig, model: AnyVAE) -> None:
         self.config = config
         self.model = model
         self.results = files.result_folder(config.model.name)
@@ -64,43 +57,22 @@ class Solver:
     @staticmethod
     def load(name: str, epoch: str | None = None, *, device: str = "auto") -> "Solver":
         """Loads the model of checkpoints/<name>/, else of pretrained/<name>.pt, and its config."""
-        model, config, _ = load_model(
-            "vae",
-            name,
-            epoch,
-            CONFIG,
-            lambda config, content: build_model(content.get("shape"), config),
-            device,
-        )
+
+        def build(config: VAEConfig, content: dict) -> AnyVAE:
+            return build_model(content.get("shape"), config)
+
+        model, config, _ = load_model(VAEConfig, name, epoch, build, device)
         changes = {("model", "name"): name, ("training", "device"): device}
-        return Solver(configuration.override(config, changes), model)
+        return Solver(override(config, changes), model)
 
     @staticmethod
-    def train(config: Any, args: Namespace, overrides: Mapping[tuple[str, str], Any]) -> None:
+    def train(call: Call[VAEConfig]) -> None:
         """Writes checkpoints/<run>/ and, in results/<run>/, loss.png and pictures of milestones."""
-        with opened("vae", config, args, overrides) as (run, config, resume):
-            if run.dry:
-                config = tiny(config)
-            shape = choose_shape(config.data, config.model.network)
-            training = load_training(config.data, shape)
-            validation = load_validation(config.data, shape)
-            if run.dry:
-                training, validation = training.take(slice(16)), validation.take(slice(8))
-            torch.manual_seed(config.training.seed)
-            task = VAETask(build_model(training.shape, config), training, validation, config)
-            describe(task, run)
-            if resume is None and distributed.first():
-                run.clear()
-                untrained(task, run)
-            history = fit(
-                task,
-                run,
-                epochs=config.training.epochs,
-                milestones=config.training.pictures,
-                resume=resume,
-            )
-            if not run.dry and distributed.first():
-                report(task, run, history)
+        with open_run(call) as run:
+            network = run.config.model.network
+            training, validation = load_pictures(run.config.data, network, few=run.dry)
+            model = build_model(training.shape, run.config)
+            fit(VAETask(model, training, validation, run.config), run)
 
     def generate_from_latent(self, count: int, seed: int, *beside: "Solver") -> None:
         """Writes random_generation.png: decoded z ~ N(0, I), the same z in a row for each model."""
@@ -130,10 +102,11 @@ class Solver:
         file = self.results / "manifold.png"
         self.report(picture_rows(pictures, file, rows=rows, columns=columns))
 
-    def latent_analysis(self, images: Images, face: Images) -> Analysis:
+    def latent_analysis(self, images: Images, face: np.ndarray) -> Analysis:
         """Writes latent_analysis.png, .gif, .csv and .json: what each latent does, from -3 to 3.
 
-        It is measured on all the pictures; the sweeps start from the latents of one face. Of more
+        It is measured on all the pictures; the sweeps start from the latents of one face
+        (C, H, W). Of more
         than 40 latents the figures show the 40 with the most KL.
         """
         analysis = analyse(self.model, images)
@@ -144,7 +117,7 @@ class Solver:
         if len(rows) > len(most):
             print(f"and {len(rows) - len(most)} with less KL, in latent_analysis.csv only")
         print(", ".join(f"{name} {score:.4g}" for name, score in analysis.scores.items()))
-        z = encode(self.model, face).mu[0]
+        z = encode(self.model, one_of(images, face)).mu[0]
         pictures = sweep(self.model, z, [row["latent"] for row in most], SWEEP)  # (N, S, C, H, W)
         labels = [label_row(row) for row in most]
         columns = [f"{value:g}" for value in SWEEP.tolist()]
@@ -164,19 +137,20 @@ class Solver:
         )
         return analysis
 
-    def rotate(self, images: Images, face: Images, angles: Sequence[float]) -> None:
-        """Writes rotate.png and rotate.gif: a face turned to each angle, in degrees of yaw."""
+    def rotate(self, images: Images, face: np.ndarray, angles: Sequence[float]) -> None:
+        """Writes rotate.png and rotate.gif: a face (C, H, W) turned to angles, degrees of yaw."""
         rotation = learn_rotation(self.model, images)
         if not rotation.sign_is_known:
             print("the yaw of these pictures is not known: the direction is that in which a face")
             print("differs from its mirror image, -45 and 45 stand for the 2.5 and 97.5 % points")
             print("of the data along it, and which sign is left or right is arbitrary")
-        z = encode(self.model, face).mu
+        one = one_of(images, face)
+        z = encode(self.model, one).mu
         turned = decode(self.model, rotation.turn(z, torch.tensor(angles))[0])
         smooth = torch.linspace(min(angles), max(angles), 25)
         frames = decode(self.model, rotation.turn(z, smooth)[0])
         columns = ["face", *(f"{angle:g}°" for angle in angles)]
-        strip = torch.cat([face.floats(), turned])[None]
+        strip = torch.cat([one.floats(), turned])[None]
         self.report(
             picture_rows(strip, self.results / "rotate.png", columns=columns),
             animation(frames[:, None, None], self.results / "rotate.gif"),
@@ -200,3 +174,8 @@ class Solver:
     def report(*files: Path) -> None:
         """Prints which files were written."""
         print("wrote", ", ".join(shown(file) for file in files))
+
+
+def one_of(images: Images, face: np.ndarray) -> Images:
+    """Makes a set of one face (C, H, W), looked at in as many levels as the others."""
+    return replace(images, pixels=face[None], labels=None)

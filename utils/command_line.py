@@ -1,4 +1,4 @@
-"""The command line: every key of a configuration as an option, and the options all commands share."""
+"""The command line: every key of a configuration as an option, and what all commands share."""
 
 import argparse
 import math

@@ -1,8 +1,9 @@
 """config.json -> frozen dataclasses, every key an option of the command line.
 
-A command writes its configuration down as a dataclass of sections (model, data, training, ...), each
-a dataclass whose fields are made by `key`. A key that is unknown, missing, of another type or out of
-range is an error that names it and its file. `--training.epochs 5` overrides one (command_line.py).
+A command writes its configuration down as a dataclass of sections (model, data, training, ...),
+each a dataclass whose fields are made by `key`. A key that is unknown, missing, of another type or
+out of range is an error that names it and its file. `--training.epochs 5` overrides one
+(command_line.py).
 """
 
 import dataclasses
@@ -139,7 +140,10 @@ def describe_misfit(value: Any, field: dataclasses.Field) -> str:
 
 
 def build(values: Any, config_type: type[C], source: Path) -> C:
-    """Turns plain dictionaries out of a file into a configuration. UserError names what is wrong."""
+    """Turns plain dictionaries, read from `source`, into a configuration.
+
+    UserError names the key at fault and the source.
+    """
     sections = {field.name: field.type for field in dataclasses.fields(config_type)}
     _check_keys(values, sections, source, "section")
     built = {}
@@ -155,7 +159,8 @@ def build(values: Any, config_type: type[C], source: Path) -> C:
             except ValueError:
                 found = json.dumps(value, default=repr, skipkeys=True)
                 raise UserError(
-                    f"{shown(source)}: {name}.{field.name} is {found:.80}, {describe_misfit(value, field)}"
+                    f"{shown(source)}: {name}.{field.name} is {found:.80}, "
+                    f"{describe_misfit(value, field)}"
                 ) from None
         built[name] = section(**built[name])
     return config_type(**built)

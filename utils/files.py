@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +68,12 @@ def write_whole(path: Path, content: bytes) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def lock(path: Path) -> FileLock:
+    """Lets one process at a time make what belongs at a path; the others wait, then find it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.with_name(f".{path.name}.lock"))
 
 
 def csv_text(rows: Sequence[dict[str, Any]]) -> str:

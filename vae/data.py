@@ -7,7 +7,6 @@ from utils.config import key
 from utils.images import mnist
 from utils.images.data import Images, split
 from utils.images.files import load_images
-from utils.training import distributed
 from vae.faces.head import render_faces
 from vae.networks import SIDES
 
@@ -24,27 +23,28 @@ class DataConfig:
     data: str | None = key("a folder of pictures, or an .npz; null: the data set")
     bits: int = key("bits of a pixel's value, which has 2**bits levels", low=1, high=8)
     images: int = key(
-        "pictures to train on: faces are rendered, of other data sets it is the most", low=1
+        "pictures to train on: faces are rendered, of other data sets it is the most",
+        low=1,
+        dry=24,
     )
-    held_out: int = key("pictures kept for validation, counted like images", low=1)
+    held_out: int = key("pictures kept for validation, counted like images", low=1, dry=8)
 
 
-def choose_shape(data: DataConfig, network: str) -> tuple[int, int, int]:
-    """Returns (C, H, W) of the pictures to train a network on: grey digits, else colour."""
-    side = SIDES[network]
-    return (3 if data.dataset == "faces" else 1, side, side)
+def load_pictures(data: DataConfig, network: str, *, few: bool = False) -> tuple[Images, Images]:
+    """Loads training and validation pictures in the size of a network; `few` for a dry run.
 
-
-def load_training(data: DataConfig, shape: tuple[int, int, int]) -> Images:
-    """Loads the pictures to learn from, in 2**bits levels; one's own are fitted to the shape.
-
+    They have 2**bits levels. One's own are fitted to the size: in colour for faces, else grey.
     UserError where --data, or MNIST, is not there or unreadable.
     """
     if data.data is None and data.dataset == "faces":
-        images = render_faces(data.images, TRAINING_SEED)
+        training = render_faces(data.images, TRAINING_SEED)
+        validation = render_faces(data.held_out, VALIDATION_SEED)
     else:
-        images = load_parts(data, shape)[0]
-    return replace(images, bits=data.bits)
+        side = SIDES[network]
+        training, validation = load_parts(data, (3 if data.dataset == "faces" else 1, side, side))
+    if few:
+        training, validation = training.take(slice(24)), validation.take(slice(8))
+    return replace(training, bits=data.bits), replace(validation, bits=data.bits)
 
 
 def load_validation(data: DataConfig, shape: tuple[int, int, int]) -> Images:
@@ -65,9 +65,8 @@ def load_unseen(data: DataConfig) -> Images | None:
 
 def load_parts(data: DataConfig, shape: tuple[int, int, int]) -> tuple[Images, Images]:
     """Loads training and validation pictures that exist as files."""
-    with distributed.in_turns():  # they may have to be fetched or decoded first
-        if data.data is not None:
-            channels, side, _ = shape
-            return split(load_images(Path(data.data), side, channels), VALIDATION_SHARE, seed=0)
-        training, validation = split(mnist.digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
+    if data.data is not None:
+        channels, side, _ = shape
+        return split(load_images(Path(data.data), side, channels), VALIDATION_SHARE, seed=0)
+    training, validation = split(mnist.digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
     return training.take(slice(data.images)), validation.take(slice(data.held_out))

@@ -119,7 +119,7 @@ class LastDigit(Task):
 
 
 def score(model: Model, digits: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Measures palindromes (B, T + 1): mean nats of their last digits, the share predicted right."""
+    """Measures palindromes (B, T + 1): mean nats of the last digits, the share predicted right."""
     digits = digits.to(next(model.parameters()).device).long()
     logits, last = model(digits[:, :-1]), digits[:, -1]  # (B, 10), (B,)
     right = (logits.argmax(dim=1) == last).double().mean()

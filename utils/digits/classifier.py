@@ -1,12 +1,11 @@
-"""A small convolutional network that reads digits: the judge of what generative models draw.
+"""A small convolutional network that reads digits: it judges what generative models draw.
 
-    python -m utils.digit_classifier mnist      trains it anew: about a minute on one core
+    python -m utils.digits.classifier mnist      trains it anew: about a minute on one core
 
 Shipped as pretrained/classifiers/<dataset>.pt, so that its features, and every distance measured
 in them, are the same for everybody.
 """
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -21,7 +20,7 @@ from utils.images.data import Batches, Images, unit_range
 from utils.images.mnist import DATASETS, digits
 from utils.training import checkpoint
 from utils.training.device import evaluating
-from utils.training.loop import warmup_cosine
+from utils.training.progress import warmup_cosine
 
 FEATURES = 128
 EPOCHS = {"mnist": 5, "digits": 60}
@@ -49,23 +48,23 @@ class DigitClassifier(nn.Module):
         return self.head(self.features(x))
 
     def read(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pictures (N, 1, 28, 28) -> their features (N, 128) and digits (N,), on the CPU."""
+        """Reads pictures (N, 1, 28, 28): their features (N, 128) and digits (N,), on the CPU."""
         with evaluating(self) as device:
             features = torch.cat([self.features(x.to(device)) for x in pictures.split(500)])
             return features.cpu(), self.head(features).argmax(dim=1).cpu()
 
 
-def shipped(dataset: str) -> Path:
-    """Where the classifier of a data set lies: apart from the runs that can be loaded by name."""
+def shipped_file(dataset: str) -> Path:
+    """Names the file of a data set's classifier, apart from the runs that are loaded by name."""
     return files.ROOT / "pretrained" / "classifiers" / f"{dataset}.pt"
 
 
 def load_classifier(dataset: str) -> DigitClassifier:
-    """The shipped classifier of a data set, on the CPU."""
-    path = shipped(dataset)
+    """Loads the shipped classifier of a data set to the CPU. UserError where there is none."""
+    path = shipped_file(dataset)
     if not path.is_file():
         raise UserError(
-            f"{shown(path)} is not there: python -m utils.digit_classifier {dataset} trains it"
+            f"{shown(path)} is not there: python -m utils.digits.classifier {dataset} trains it"
         )
     classifier = DigitClassifier()
     checkpoint.rebuild(classifier, checkpoint.load(path, "digit_classifier"), path)
@@ -73,7 +72,7 @@ def load_classifier(dataset: str) -> DigitClassifier:
 
 
 def train_classifier(images: Images, epochs: int, seed: int = 0) -> DigitClassifier:
-    """A classifier of these pictures and their labels: cross entropy, Adam, a falling rate."""
+    """Trains a classifier of pictures and their labels: cross entropy, Adam, a falling rate."""
     torch.manual_seed(seed)
     classifier, batches = DigitClassifier(), Batches(images, batch_size=64, seed=seed)
     optimizer = torch.optim.Adam(classifier.parameters())
@@ -81,7 +80,7 @@ def train_classifier(images: Images, epochs: int, seed: int = 0) -> DigitClassif
     for epoch in range(1, epochs + 1):
         for x, rows in batches.epoch(epoch):
             step += 1
-            share = warmup_cosine(step, warmup=0, total=epochs * len(batches), final=0.0)
+            share = warmup_cosine(step, warmup=0, total=epochs * batches.steps, final=0.0)
             for group in optimizer.param_groups:
                 group["lr"] = 0.002 * share
             optimizer.zero_grad()
@@ -91,26 +90,26 @@ def train_classifier(images: Images, epochs: int, seed: int = 0) -> DigitClassif
     return classifier
 
 
-def accuracy(classifier: DigitClassifier, images: Images) -> float:
-    """The share of pictures whose digit is read as it is labelled."""
+def measure_accuracy(classifier: DigitClassifier, images: Images) -> float:
+    """Measures the share of pictures whose digit is read as it is labelled."""
     found = classifier.read(unit_range(images.pixels[:]))[1]
     return (found == torch.from_numpy(images.labels)).double().mean().item()
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", choices=DATASETS)
+    parser = Parser(description=__doc__)
+    parser.add_argument("dataset", choices=DATASETS, help="the digits to learn from")
     dataset = parser.parse_args(argv).dataset
     training, test = digits(dataset)
     print(training.summary())
     classifier = train_classifier(training, EPOCHS[dataset])
-    path = shipped(dataset)
+    path = shipped_file(dataset)
     weights = {name: weight.half() for name, weight in classifier.state_dict().items()}
-    trained_by = f"python -m utils.digit_classifier {dataset}"
+    trained_by = f"python -m utils.digits.classifier {dataset}"
     content = {"kind": "digit_classifier", "model": weights, "trained_by": trained_by}
     checkpoint.save(path, content)
-    right = accuracy(load_classifier(dataset), test)  # in float16, as it is shipped
+    right = measure_accuracy(load_classifier(dataset), test)  # in float16, as it is shipped
     print(
         f"{100 * right:.2f} % of {len(test):,} test pictures read right; "
         f"wrote {shown(path)}, {path.stat().st_size:,} bytes"

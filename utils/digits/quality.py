@@ -1,4 +1,4 @@
-"""How good drawn digits are, in numbers: Fréchet distance, digits covered, discrepancy of codes."""
+"""How good generated digits are: Fréchet distance, digits covered, discrepancy of latents."""
 
 import torch
 
@@ -6,14 +6,14 @@ from utils.digits.classifier import load_classifier
 from utils.images.data import Images, unit_range
 
 
-def moments(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (N, F) -> their mean (F,) and covariance (F, F), in float64."""
+def measure_moments(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Computes the mean (F,) and covariance (F, F) of features (N, F), in float64."""
     features = features.double()
     return features.mean(dim=0), torch.cov(features.T)
 
 
-def root(matrix: torch.Tensor) -> torch.Tensor:
-    """The symmetric square root of a symmetric matrix without negative eigenvalues."""
+def take_root(matrix: torch.Tensor) -> torch.Tensor:
+    """Takes the symmetric square root of a symmetric matrix without negative eigenvalues."""
     values, vectors = torch.linalg.eigh(matrix)
     return vectors * values.clamp(min=0).sqrt() @ vectors.T  # rounding makes some 0 negative
 
@@ -21,25 +21,25 @@ def root(matrix: torch.Tensor) -> torch.Tensor:
 def frechet_distance(
     a: tuple[torch.Tensor, torch.Tensor], b: tuple[torch.Tensor, torch.Tensor]
 ) -> float:
-    """Squared Fréchet distance of two Gaussians, each mean (F,) and covariance (F, F).
+    """Computes the squared Fréchet distance of two Gaussians, each mean (F,), covariance (F, F).
 
     |m - n|² + trace(S + T - 2 (S^½ T S^½)^½) (Dowson & Landau 1982; Heusel et al. 2017, equation
     6, write (S T)^½, which has the same trace, but is not symmetric). With F = 1: the squared
     difference of the means plus the squared difference of the standard deviations.
     """
     (m, S), (n, T) = a, b
-    half = root(S)
+    half = take_root(S)
     overlap = torch.linalg.eigvalsh(half @ T @ half).clamp(min=0).sqrt().sum()
     distance = ((m - n).square().sum() + S.trace() + T.trace() - 2 * overlap).item()
     return max(0.0, distance)  # of a set to itself it is 0 but for rounding
 
 
 def discrepancy(x: torch.Tensor, y: torch.Tensor, part: int = 1000) -> float:
-    """Squared maximum mean discrepancy of codes x (N, Z) and y (M, Z), without bias.
+    """Computes the squared maximum mean discrepancy of latents x (N, Z) and y (M, Z), unbiased.
 
-    The kernel is exp(-|a - b|² / (2 Z)), of width sqrt(Z). No code is compared with itself, so that
-    the mean is 0 where both are drawn from one distribution: single values can be below (Gretton
-    et al. 2012, equation 3).
+    The kernel is exp(-|a - b|² / (2 Z)), of width sqrt(Z). No point is compared with itself, so
+    the mean is 0 where both come from one distribution: single values can be below (Gretton et al.
+    2012, equation 3).
     """
     x, y = x.double(), y.double()
 
@@ -55,21 +55,21 @@ def discrepancy(x: torch.Tensor, y: torch.Tensor, part: int = 1000) -> float:
 
 
 class Judge:
-    """Compares drawn digits with real pictures, in the features of the shipped classifier."""
+    """Compares generated digits with real ones, in the features of the shipped classifier."""
 
     def __init__(self, dataset: str, images: Images) -> None:
         self.classifier = load_classifier(dataset)
-        self.reference = moments(self.classifier.read(unit_range(images.pixels[:]))[0])
+        self.reference = measure_moments(self.classifier.read(unit_range(images.pixels[:]))[0])
 
     def score(self, pictures: torch.Tensor) -> tuple[float, list[float]]:
-        """Pictures (N, 1, 28, 28) in [0, 1] -> Fréchet distance, the share of each digit."""
+        """Measures pictures (N, 1, 28, 28) in [0, 1]: Fréchet distance, the share of each digit."""
         features, found = self.classifier.read(pictures)
         shares = torch.bincount(found, minlength=10).double() / len(found)
-        return frechet_distance(moments(features), self.reference), shares.tolist()
+        return frechet_distance(measure_moments(features), self.reference), shares.tolist()
 
 
 def describe_shares(shares: list[float]) -> str:
-    """The shares of the digits in one line, those below 5 % pointed out."""
+    """Puts the shares of the digits on one line, and points out those below 5 %."""
     rare = ", ".join(str(digit) for digit, share in enumerate(shares) if share < 0.05)
     parts = ", ".join(f"{digit}: {100 * share:.1f} %" for digit, share in enumerate(shares))
     return f"{parts}; " + (f"below 5 %: {rare}" if rare else "every digit above 5 %")

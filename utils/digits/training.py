@@ -1,4 +1,4 @@
-"""How two networks that compete learn from digits: behind models/gan/train.py and models/aae/train.py.
+"""How two competing networks learn from digits: behind models/gan/train.py and aae/train.py.
 
 One network generates pictures, the other, the discriminator, tells two kinds of input apart. What
 each of them minimises is in the model's own train.py; the rest is here.

@@ -10,7 +10,7 @@ Pictures stay bytes until they are in a batch: as floats they would take four ti
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -124,7 +124,7 @@ def split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     return images.take(np.sort(order[kept:])), images.take(np.sort(order[:kept]))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batches:
     """Batches of B images in a new random order every epoch, without a last, incomplete one.
 
@@ -134,17 +134,15 @@ class Batches:
     images: Images
     batch_size: int
     seed: int
+    steps: int = field(init=False)  # batches of an epoch
 
     def __post_init__(self) -> None:
-        if len(self) == 0:
+        self.steps = len(self.images) // self.batch_size
+        if self.steps == 0:
             raise UserError(
                 f"{self.images.source}: {len(self.images):,} training images are fewer than a "
                 f"batch of {self.batch_size}: lower the batch size, or take more images"
             )
-
-    def __len__(self) -> int:
-        """Returns how many batches an epoch has."""
-        return len(self.images) // self.batch_size
 
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yields batches first, first + 1, ...: float32 (B, C, H, W) in [0, 1], indices (B,).
@@ -152,6 +150,6 @@ class Batches:
         The order depends on the seed and the epoch alone, so a run can continue at any batch.
         """
         order = np.random.default_rng([self.seed, number]).permutation(len(self.images))
-        for index in range(first, len(self)):
+        for index in range(first, self.steps):
             rows = order[index * self.batch_size : (index + 1) * self.batch_size]
             yield self.images.floats(rows), torch.from_numpy(rows)

@@ -18,7 +18,7 @@ import torch
 
 from utils import files
 from utils.errors import UserError
-from utils.files import shown
+from utils.files import lock, shown
 from utils.images.data import Images, split
 
 DATASETS = ("mnist", "digits")
@@ -42,7 +42,8 @@ def digits(dataset: str) -> tuple[Images, Images]:
 def _load_mnist() -> tuple[Images, Images]:
     folder = files.ROOT / "data" / "raw" / "MNIST" / "raw"
     if not all((folder / name).is_file() for name in FILES):
-        _unpack(folder)
+        with lock(folder):  # what another process unpacks meanwhile is not fetched again
+            _unpack(folder)
     train_x, train_y, test_x, test_y = (_read_idx(folder / name, FILES[name]) for name in FILES)
     return (
         Images(train_x[:, None], "MNIST's training set", train_y.astype(np.int64)),

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from utils import files
 from utils.errors import UserError
-from utils.files import shown
+from utils.files import lock, shown
 
 BLOCK = 256  # pictures under way at a time, so that the queue never holds them all
 ABANDONED = 3600  # seconds without a write, after which a half-written file is nobody's
@@ -53,9 +53,12 @@ def collect(
     path = files.ROOT / "data" / "images" / f"{digest}.npy"
     pixels, broken = _open_map(path, shape), []
     if pixels is None:
-        print(f"decoding {source} once, into {shown(path)} ({needed / 1e9:,.1f} GB)")
-        broken = _write_map(path, read, items, shape, source)
-        pixels = _open_map(path, shape)
+        with lock(path):
+            pixels = _open_map(path, shape)  # written by another process meanwhile
+            if pixels is None:
+                print(f"decoding {source} once, into {shown(path)} ({needed / 1e9:,.1f} GB)")
+                broken = _write_map(path, read, items, shape, source)
+                pixels = _open_map(path, shape)
         assert pixels is not None, f"{path} was written, but cannot be read"
     return pixels, broken
 

@@ -1,8 +1,7 @@
 """A prepared text as integer codes, cut into training and validation, and its batches."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,9 +10,8 @@ import torch
 from utils import files
 from utils.config import key
 from utils.errors import UserError
-from utils.files import data_folder, shown
+from utils.files import data_folder, lock, shown
 from utils.text.preparation import prepare
-from utils.training import distributed
 
 VALIDATION_SHARE = 0.1  # the last tenth of the characters
 FEW = 2000  # characters of a dry run
@@ -45,27 +43,17 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Text:
-    """A text: its alphabet (V characters) and its codes (N,), the last tenth of them kept apart."""
+    """A text: its alphabet (V characters), and its codes to learn from and to validate on."""
 
     alphabet: list[str]
-    codes: np.ndarray
+    training: np.ndarray  # (N,)
+    validation: np.ndarray  # (M,), never trained on
 
-    @property
-    def cut(self) -> int:
-        return int(len(self.codes) * (1 - VALIDATION_SHARE))
 
-    @property
-    def training(self) -> np.ndarray:
-        return self.codes[: self.cut]
-
-    @property
-    def validation(self) -> np.ndarray:
-        return self.codes[self.cut :]
-
-    def counts(self) -> np.ndarray:
-        """Counts how often each character occurs in the training text (V,)."""
-        parts = (self.training[start : start + 2**20] for start in range(0, self.cut, 2**20))
-        return sum(np.bincount(part, minlength=len(self.alphabet)) for part in parts)
+def cut_text(alphabet: list[str], codes: np.ndarray) -> Text:
+    """Keeps the last tenth of a text's codes apart, for validation."""
+    cut = int(len(codes) * (1 - VALIDATION_SHARE))
+    return Text(alphabet, codes[:cut], codes[cut:])
 
 
 def encode(text: str, alphabet: list[str]) -> torch.Tensor:
@@ -85,12 +73,11 @@ def decode(codes: torch.Tensor | np.ndarray, alphabet: list[str]) -> str:
     return "".join(alphabet[int(code)] for code in codes)
 
 
-@distributed.in_turns()
 def load_text(data: DataConfig, *, few: bool = False) -> Text:
-    """Reads data/<name>/ in either format; prepares the default text where it is not there yet.
+    """Loads data/<name>/ in either format; prepares the default text where it is not there yet.
 
-    `few` keeps only the first 2,000 characters. codes.npy stays on disk as a memory map. UserError
-    where there is no such data, or broken data. All ranks must call this; they take turns.
+    `few` keeps only the first 2,000 characters, for a dry run. codes.npy stays on disk as a memory
+    map. UserError where there is no such data, or broken data.
     """
     folder = data_folder(data.name)
     if not (folder / "alphabet.npy").is_file():
@@ -99,29 +86,26 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
                 f"{shown(folder)}/alphabet.npy is not there: "
                 f"prepare it with data_preparation.py --text FILE --name {data.name}"
             )
-        prepare(files.ROOT / "data" / "text.txt", data.name)
+        with lock(folder):
+            if not (folder / "alphabet.npy").is_file():  # nor made by another process meanwhile
+                prepare(files.ROOT / "data" / "text.txt", data.name)
     try:
         alphabet = [str(char) for char in np.load(folder / "alphabet.npy")]
-        codes = _load_codes(folder)
+        if (folder / "codes.npy").is_file():
+            codes = np.load(folder / "codes.npy", mmap_mode="r")
+        else:
+            samples = sorted(folder.glob("sample_*.npy"))
+            codes = [np.load(sample).argmax(axis=1) for sample in samples]
+            codes = np.concatenate(codes).astype(np.int32)
         sound = codes.ndim == 1 and len(codes) > 0 and int(codes.max()) < len(alphabet)
     except Exception as problem:  # numpy and zipfile each raise their own for a broken file
         raise UserError(f"{shown(folder)} cannot be read ({problem}): prepare it again") from None
     if not sound:
         raise UserError(f"{shown(folder)} does not fit its alphabet: prepare it again")
-    return Text(alphabet, codes[:FEW] if few else codes)
+    return cut_text(alphabet, codes[:FEW] if few else codes)
 
 
-def _load_codes(folder: Path) -> np.ndarray:
-    """Returns the codes (N,) of a prepared text: a memory map, or what one-hot samples hold."""
-    if (folder / "codes.npy").is_file():
-        return np.load(folder / "codes.npy", mmap_mode="r")
-    samples = sorted(folder.glob("sample_*.npy"))
-    if not samples:
-        raise ValueError("neither codes.npy nor sample_*.npy")
-    return np.concatenate([np.load(sample).argmax(axis=1) for sample in samples]).astype(np.int32)
-
-
-@dataclass(frozen=True)
+@dataclass
 class Streams:
     """Batches of B contiguous streams: row b of a batch goes on where row b of the last one ended.
 
@@ -143,18 +127,16 @@ class Streams:
     length: int
     seed: int
     shuffle: bool = False
+    steps: int = field(init=False)  # batches of an epoch
 
     def __post_init__(self) -> None:
-        if len(self) == 0 or len(self.codes) < 2:
+        self.steps = len(self.codes) // self.batch_size // self.length
+        if self.steps == 0 or len(self.codes) < 2:
             raise UserError(
                 f"the training text has {len(self.codes):,} characters, too few for "
                 f"{self.batch_size} streams of {self.length}: lower training.batch_size "
                 "or training.length, or take a longer text"
             )
-
-    def __len__(self) -> int:
-        """Returns the number of batches in an epoch."""
-        return len(self.codes) // self.batch_size // self.length
 
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yields batches first, first + 1, ... of an epoch: inputs and targets, both (B, T) codes.
@@ -164,12 +146,12 @@ class Streams:
         random = np.random.default_rng([self.seed, number])
         offset = random.integers(len(self.codes))
         if self.shuffle:
-            windows = random.permutation(len(self) * self.batch_size).reshape(len(self), -1)
-            starts = offset + self.length * windows  # (batches, B)
+            windows = random.permutation(self.steps * self.batch_size).reshape(self.steps, -1)
+            starts = offset + self.length * windows  # (steps, B)
         else:
             rows = np.arange(self.batch_size) * (len(self.codes) // self.batch_size)
-            starts = offset + rows + self.length * np.arange(len(self))[:, None]
-        for index in range(first, len(self)):
+            starts = offset + rows + self.length * np.arange(self.steps)[:, None]
+        for index in range(first, self.steps):
             places = starts[index][:, None] + np.arange(self.length + 1)
             window = torch.from_numpy(self.codes[places % len(self.codes)].astype(np.int64))
             yield window[:, :-1], window[:, 1:]

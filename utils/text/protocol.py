@@ -69,10 +69,11 @@ class Protocol:
 
     def write(self, path: Path, run: str, data: str) -> None:
         """Writes the whole protocol: per passage the original, then every epoch's continuation."""
+        read, written = self.config.prompt_length, self.config.length
         lines = [
             f"# What {run} writes, early and late",
             "",
-            f"{self.config.prompt_length} characters of data/{data} are read, {self.config.length} written, "
+            f"{read} characters of data/{data} are read, {written} written, "
             "always the likeliest next one. `↵` is a line end.",
             "",
             "| epoch | training nats per character | validation nats per character |",
@@ -83,10 +84,7 @@ class Protocol:
             lines.append(f"| {entry['epoch']} | {losses} |")
         for index, (split, codes) in enumerate(self.passages):
             passage = decode(codes, self.alphabet)
-            prompt, original = (
-                passage[: self.config.prompt_length],
-                passage[self.config.prompt_length :],
-            )
+            prompt, original = passage[:read], passage[read:]
             lines += ["", f"## Passage {index + 1}, from the {split} text", "", "```"]
             rows = [("prompt", prompt), ("original", original)]
             rows += [(f"epoch {e['epoch']}", e["written"][index]) for e in self.entries]

@@ -68,7 +68,7 @@ def draw_losses(
 def open_tensorboard(folder: Path, done: int) -> Iterator[Any]:
     """Opens a SummaryWriter that goes on after so many steps.
 
-    Its thread reports a full disk twice: to us, at our next call, and in a traceback, kept back here.
+    Its thread reports a full disk twice: at our next call, and in a traceback that is kept back.
     """
     with warnings.catch_warnings():  # its own dependencies' deprecations are not ours to mend
         warnings.simplefilter("ignore")

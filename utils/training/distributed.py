@@ -8,7 +8,8 @@ every batch, and the gradients are averaged before each step, so the models stay
 configuration is that of all ranks together: two of them learn what one process would. Rank 0 alone
 writes. Without torchrun there is one rank, and nothing in here does anything.
 
-Every rank must make the calls that concern all ranks, in the same order, or the others wait for ever.
+Every rank must make the calls that concern all ranks, in the same order, or the others wait for
+ever.
 """
 
 import contextlib
@@ -152,7 +153,7 @@ def find_largest(value: int) -> int:
 
 
 def ask_first(make: Callable[[], Any]) -> Any:
-    """Gives all ranks what make() returns on rank 0, or raises the UserError that it raises there."""
+    """Gives all ranks what make() returns on rank 0, or the UserError that it raises there."""
     if not _together():
         return make()
     made = [None]

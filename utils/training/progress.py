@@ -23,6 +23,29 @@ from utils.training.task import Row, Task, read_old_form
 TIMINGS = ("seconds", "per_second")  # the last columns of history.csv
 
 
+class StopSignals:
+    """Remembers Ctrl-C (SIGINT) and SIGTERM until the step is done.
+
+    A second Ctrl-C interrupts at once.
+    """
+
+    def __enter__(self) -> Self:
+        self.received: int | None = None
+        self.previous = {}
+        if threading.current_thread() is threading.main_thread():  # others may not set handlers
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, self._remember)
+        return self
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        signal.signal(number, self.previous[number])
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
 def warmup_cosine(step: int, *, warmup: int, total: int, final: float) -> float:
     """Returns the share of the peak learning rate at a step in 1..total.
 
@@ -239,26 +262,3 @@ class Reporter:
             losses.append(f"{name} {row[name]:.4f}{bits}")
         line = "  ".join([*losses, f"{row['per_second']:,} {self.task.unit}/s"])
         self.bar.write(f"epoch {row['epoch']:>4}  {line}")
-
-
-class StopSignals:
-    """Remembers Ctrl-C (SIGINT) and SIGTERM until the step is done.
-
-    A second Ctrl-C interrupts at once.
-    """
-
-    def __enter__(self) -> Self:
-        self.received: int | None = None
-        self.previous = {}
-        if threading.current_thread() is threading.main_thread():  # others may not set handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, self._remember)
-        return self
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        signal.signal(number, self.previous[number])
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)

@@ -4,7 +4,7 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
@@ -38,7 +38,7 @@ class Run(Generic[C]):
     resumed: dict[str, Any] | None = None  # the content of the checkpoint it goes on from
     ranks: int = 1  # processes that train together
     writes: bool = True  # whether this one prints and writes: rank 0
-    rows: slice = slice(None)  # its share of every batch
+    rows: slice = field(default_factory=lambda: slice(None))  # its share of every batch
 
     @property
     def name(self) -> str:
