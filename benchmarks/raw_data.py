@@ -11,8 +11,8 @@ from utils import files
 from utils.images.mnist import FILES
 
 
-def raw_data(name: str) -> Path | None:
-    """data/raw/<name> ("tinyshakespeare.txt", ...), or None where it is nowhere to be found."""
+def find_raw_data(name: str) -> Path | None:
+    """Returns data/raw/<name> ("tinyshakespeare.txt", ...), or None where there is no such file."""
     path = files.ROOT / "data" / "raw" / name
     source = files.ROOT.parent / "shared" / "data" / name
     if not path.exists() and source.is_file():
@@ -24,7 +24,7 @@ def raw_data(name: str) -> Path | None:
     return path if path.exists() else None
 
 
-def mnist_at_hand() -> bool:
-    """Whether MNIST needs no download: for tests and benchmarks, which may link it from beside."""
-    names = [raw_data(f"MNIST/raw/{name}.gz") or raw_data(f"MNIST/raw/{name}") for name in FILES]
-    return None not in names
+def find_mnist() -> bool:
+    """Links MNIST's four files into data/raw/, packed or not; tells whether all are there."""
+    found = [find_raw_data(f"MNIST/raw/{n}.gz") or find_raw_data(f"MNIST/raw/{n}") for n in FILES]
+    return None not in found

@@ -20,7 +20,15 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from benchmarks.speed.turns import both_passes, in_turns, machine, options, reread, row, table
+from benchmarks.speed.turns import (
+    describe_machine,
+    make_parser,
+    make_row,
+    prepare_passes,
+    render_table,
+    reread,
+    time_in_turns,
+)
 from models.tcn.modules import Model, ModelConfig, ResidualBlock
 from utils.errors import command
 from utils.text.streaming import write
@@ -54,14 +62,14 @@ class PaddedBlock(nn.Module):
 
 def step(blocks: Sequence[nn.Module], x: torch.Tensor) -> Callable[[], object]:
     """Returns a run: forward and backward of each block alone, one after another."""
-    runs = [both_passes(b, x, lambda x, b=b: b(x, (None, None))[0]) for b in blocks]
+    runs = [prepare_passes(b, x, lambda x, b=b: b(x, (None, None))[0]) for b in blocks]
     return lambda: [run() for run in runs]
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    args = options(__doc__, turns=10).parse_args(argv)
-    print(machine() + "\n")
+    args = make_parser(__doc__, turns=10).parse_args(argv)
+    print(describe_machine() + "\n")
     turns = 2 if args.quick else args.turns
     B, C, T, levels, length = (2, 4, 16, 2, 3) if args.quick else (32, 128, 256, 7, 50)
     dilations = [2**level for level in range(levels)]
@@ -72,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     x = torch.randn(B, C, T, requires_grad=True)
     sides = {name: step(side, x) for name, side in blocks.items()}
     what = f"blocks ({B}, {C}, {T}), dilations 1 to {dilations[-1]}"
-    rows = [row(what, in_turns(sides, turns=turns), bound=None if args.quick else 1.0)]
+    rows = [make_row(what, time_in_turns(sides, turns=turns), bound=None if args.quick else 1.0)]
 
     levels = 2 if args.quick else 8
     config = ModelConfig(name="writer", channels=C, kernel_size=3, levels=levels, dropout=0.0)
@@ -84,8 +92,10 @@ def main(argv: list[str] | None = None) -> None:
         "theirs": partial(reread, model, length, x),
     }
     what = f"writing {length}, receptive field {model.receptive_field}"
-    rows.append(row(what, in_turns(sides, turns=turns), bound=None if args.quick else 0.1))
-    print(table(rows))
+    rows.append(
+        make_row(what, time_in_turns(sides, turns=turns), bound=None if args.quick else 0.1)
+    )
+    print(render_table(rows))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,24 @@
-"""What stands around the layers: preparing a text, memory format, and the training loop itself.
+"""Time what surrounds the layers: preparing a text, the memory format, and the training loop.
 
-    python benchmarks/training.py            the table: some minutes
-    python benchmarks/training.py --quick    tiny sizes, no bound: does it work?
+    python benchmarks/speed/training.py            the table: some minutes
+    python benchmarks/speed/training.py --quick    tiny sizes, no bound: does it work?
 
 "text": tinyshakespeare (or the default text where it is not there) to codes, against a loop over
-its characters. "format": a training step of the beta-VAE on 64 pictures, against the same in
-torch's default memory format. "loop": the steps of `fit`, by each config.json, against forward,
-backward, clip and step on batches in memory; how much longer the whole run takes, for evaluating
-and saving, is printed below. In turns, in one process, on as many threads as torch takes.
+its characters. "format": a training step of the beta-VAE on 64 pictures, against the same step in
+torch's default memory format. "loop": the steps of an epoch in `fit`, by each config.json but at a
+constant learning rate, against forward, backward, clip and step on batches that are in memory
+already. Below the table is printed which share of the whole run evaluating and saving take. Both
+sides run in turns, in one process, on as many threads as torch takes.
 """
 
-import dataclasses
 import importlib
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
@@ -27,25 +26,34 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.speed.turns import Row, in_turns, machine, options, row, table
+from benchmarks.speed.turns import (
+    Row,
+    describe_machine,
+    make_parser,
+    make_row,
+    render_table,
+    time_in_turns,
+)
 from utils import files
-from utils.config import defaults_of, override
+from utils.config import C, override, read_config, shorten
 from utils.errors import command
-from utils.text.data import Text
-from utils.text.preparation import encode_text, read_text
-from utils.text.training import TextTask, config_type, tiny
+from utils.text.data import cut_text
+from utils.text.preparation import encode_text, read_blocks, read_text
+from utils.text.training import NextCharacter
 from utils.training.loop import fit
 from utils.training.run import Run
-from vae.data import rendered
+from utils.training.task import Batch, Task
+from vae.faces.head import render_faces
 from vae.losses import kl_per_dim, reconstruction
-from vae.networks import VAE, draw
-from vae.training import CONFIG, VAETask, built
+from vae.networks import VAE
+from vae.training import VAEConfig, VAETask, build_model
 
 TEXT_MODELS = ("lstm", "tcn", "transformer")
+DEFAULT_TEXT = files.ROOT / "data" / "text.txt"
 
 
-def one_by_one(text: str) -> tuple[list[str], list[int]]:
-    """What `encode_text` does, as a loop over characters."""
+def encode_by_loop(text: str) -> tuple[list[str], list[int]]:
+    """Turns a text into its alphabet and codes as `encode_text` does, character by character."""
     alphabet = sorted(set(text))
     code_of = {character: code for code, character in enumerate(alphabet)}
     codes = []
@@ -54,48 +62,54 @@ def one_by_one(text: str) -> tuple[list[str], list[int]]:
     return alphabet, codes
 
 
-def text_row(quick: bool, turns: int) -> Row:
+def time_text(quick: bool, turns: int) -> Row:
+    """Times turning a text into codes."""
     shakespeare = files.ROOT / "data" / "raw" / "tinyshakespeare.txt"
-    file = shakespeare if shakespeare.is_file() else files.ROOT / "data" / "text.txt"
+    file = shakespeare if shakespeare.is_file() else DEFAULT_TEXT
     text = read_text(file, raw=True)[: 1000 if quick else None]
-    sides = {"ours": partial(encode_text, [text]), "theirs": partial(one_by_one, text)}
+    sides = {"ours": partial(encode_text, [text]), "theirs": partial(encode_by_loop, text)}
     bound = None if quick else 0.05
-    return row(f"text: {len(text):,} characters", in_turns(sides, turns=turns), bound=bound)
+    return make_row(
+        f"text: {len(text):,} characters", time_in_turns(sides, turns=turns), bound=bound
+    )
 
 
-def vae_loss(vae: VAE, x: torch.Tensor) -> torch.Tensor:
-    """beta 1, by hand: encoder, draw, decoder."""
-    mu, logvar = vae.encoder(x)
-    nats = reconstruction(vae.logits(draw(mu, logvar)), x, "bernoulli").mean()
+def compute_vae_loss(vae: VAE, x: torch.Tensor) -> torch.Tensor:
+    """Computes the VAE's loss at beta 1 on pictures (B, C, H, W), without its task."""
+    logits, _, mu, logvar = vae(x)
+    nats = reconstruction(logits, x, "bernoulli").mean()
     return nats + kl_per_dim(mu, logvar).sum(dim=1).mean()
 
 
-def vae_step(vae: VAE, x: torch.Tensor) -> None:
-    """Forward and backward, without an optimiser."""
+def step_vae(vae: VAE, x: torch.Tensor) -> None:
+    """Takes a step without an optimiser: forward and backward."""
     vae.zero_grad()
-    vae_loss(vae, x).backward()
+    compute_vae_loss(vae, x).backward()
 
 
-def format_row(config: Any, quick: bool, turns: int) -> Row:
+def time_format(config: VAEConfig, quick: bool, turns: int) -> Row:
+    """Times a step of the VAE with channels last in memory, as its task has them."""
     x, sides = torch.rand(4 if quick else 64, 3, 64, 64), {}
     for name, kept in (("ours", torch.channels_last), ("theirs", torch.contiguous_format)):
-        vae = built((3, 64, 64), config).to(memory_format=kept)
-        sides[name] = partial(vae_step, vae, x.to(memory_format=kept))
+        vae = build_model((3, 64, 64), config).to(memory_format=kept)
+        sides[name] = partial(step_vae, vae, x.to(memory_format=kept))
     bound = None if quick else 0.85
-    return row(f"format: VAE, {len(x)} pictures", in_turns(sides, turns=turns), bound=bound)
+    return make_row(
+        f"format: VAE, {len(x)} pictures", time_in_turns(sides, turns=turns), bound=bound
+    )
 
 
-def bare(
-    task: Any,
-    batches: Sequence[Any],
-    loss_of: Callable[[Any], torch.Tensor],
+def train_bare(
+    task: Task,
+    batches: list[Batch],
+    compute_loss: Callable[[Batch], torch.Tensor],
     clip_norm: float | None,
 ) -> float:
-    """Forward, backward, clip, step for each batch, and nothing else -> seconds."""
+    """Takes forward, backward, clip and step on each batch, nothing else; returns the seconds."""
     began = time.perf_counter()
     for batch in batches:
         task.model.zero_grad()
-        loss_of(batch).backward()
+        compute_loss(batch).backward()
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(task.model.parameters(), clip_norm)
         for optimizer in task.optimizers.values():
@@ -103,80 +117,98 @@ def bare(
     return time.perf_counter() - began
 
 
-def loop_row(
-    what: str,
-    task: Any,
-    loss_of: Callable[[Any], torch.Tensor],
+def time_loop(
+    task: Task,
+    compute_loss: Callable[[Batch], torch.Tensor],
     *,
+    quick: bool,
     turns: int,
     clip_norm: float | None = None,
-    bound: float | None = None,
 ) -> tuple[Row, float]:
-    """An epoch of `fit` against the bare loop -> the row, the share of evaluating and saving."""
-    batches = list(task.batches(1, 0))
+    """Times an epoch of `fit` and of the bare loop.
+
+    Returns the row, and which share of `fit` evaluating and saving take.
+    """
+    batches = list(task.loader.epoch(1))
     measured, shares = {"ours": [], "theirs": []}, []
     for turn in range(turns + 1):
         with tempfile.TemporaryDirectory() as folder:
-            run = Run("benchmark", Path(folder, "checkpoints"), Path(folder, "results"), dry=True)
+            run = Run(task.config, Path(folder, "checkpoints"), Path(folder, "results"), dry=True)
             began = time.perf_counter()
-            steps = fit(task, run, epochs=1, milestones=(), quiet=True)[0]["seconds"]
+            steps = fit(task, run, quiet=True)[0]["seconds"]
             whole = time.perf_counter() - began
-        seconds = bare(task, batches, loss_of, clip_norm)
-        if turn > 0:
+        seconds = train_bare(task, batches, compute_loss, clip_norm)
+        if turn > 0:  # the first one warms up
             measured["ours"].append(steps)
             measured["theirs"].append(seconds)
             shares.append(1 - steps / whole)
-    line = row(f"loop: {what}, {len(batches)} steps", measured, bound=bound)
-    return line, statistics.median(shares)
+    what = f"loop: {task.config.kind}, {len(batches)} steps"
+    return make_row(what, measured, bound=None if quick else 1.05), statistics.median(shares)
 
 
-def text_task(kind: str, quick: bool) -> TextTask:
-    """The task of a train.py, by its config.json, on the default text."""
+def settle(config: C) -> C:
+    """Returns the settings for one epoch at a constant learning rate, on the CPU.
+
+    Every turn calls `fit` on one task, and it starts from the rate that the last one ended with.
+    """
+    changes = {
+        ("training", "epochs"): 1,
+        ("training", "final_rate"): 1.0,
+        ("training", "device"): "cpu",
+    }
+    if config.training.warmup_steps > 0:
+        changes["training", "warmup_steps"] = 0
+    return override(config, changes)
+
+
+def make_text_task(kind: str, quick: bool) -> NextCharacter:
+    """Makes the task of a text model's train.py, by its config.json, on the default text."""
     module = importlib.import_module(f"models.{kind}.train")
-    file = files.ROOT / "models" / kind / "config.json"
-    config = defaults_of(file, config_type(module.ModelConfig))
-    text = Text(*encode_text([read_text(files.ROOT / "data" / "text.txt")]))
-    text = Text([str(character) for character in text.alphabet], text.codes)
+    config = read_config(files.ROOT / "models" / kind / "config.json", module.Config)
+    alphabet, codes = encode_text(read_blocks(DEFAULT_TEXT))
     if quick:
-        config, text = tiny(config, text)
+        config, codes = shorten(config), codes[:2000]
     torch.manual_seed(0)
-    return TextTask(kind, module.build(config.model, text.alphabet), text, config)
+    text = cut_text([str(character) for character in alphabet], codes)
+    return NextCharacter(module.Model(len(alphabet), config.model), text, settle(config))
 
 
-def text_loss(task: TextTask, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+def compute_text_loss(task: NextCharacter, batch: Batch) -> torch.Tensor:
+    """Computes the loss of a text model on codes x and the codes y that follow, (B, T) each."""
     x, y = batch
     return functional.cross_entropy(task.model(x)[0].flatten(0, 1), y.flatten())
 
 
+def make_vae_task(config: VAEConfig, quick: bool) -> VAETask:
+    """Makes the task of `main.py` on rendered faces."""
+    if quick:
+        config = override(config, {("training", "batch_size"): 4})
+    faces = render_faces(8 if quick else 1280, seed=1)
+    model = build_model(faces.shape, config)
+    return VAETask(model, faces, faces.take(slice(4)), settle(config))
+
+
 @command
 def main(argv: list[str] | None = None) -> None:
-    args = options(__doc__, turns=10).parse_args(argv)
-    turns, bound = (1, None) if args.quick else (args.turns, 1.05)
-    print(machine() + "\n")
-    config = defaults_of(files.ROOT / "vae" / "faces.json", CONFIG)
-    config = override(config, {("training", "device"): "cpu"})
-    rows, shares = [text_row(args.quick, turns), format_row(config, args.quick, turns)], {}
+    args = make_parser(__doc__, turns=10).parse_args(argv)
+    quick, turns = args.quick, 1 if args.quick else args.turns
+    print(describe_machine() + "\n")
+    config = read_config(files.ROOT / "vae" / "faces.json", VAEConfig)
+    rows, shares = [time_text(quick, turns), time_format(config, quick, turns)], {}
     for kind in TEXT_MODELS:
-        task = text_task(kind, args.quick)
+        task = make_text_task(kind, quick)
         clip_norm = task.config.training.clip_norm
-        line, shares[kind] = loop_row(
-            kind, task, partial(text_loss, task), turns=turns, clip_norm=clip_norm, bound=bound
-        )
+        loss = partial(compute_text_loss, task)
+        line, shares[kind] = time_loop(task, loss, quick=quick, turns=turns, clip_norm=clip_norm)
         rows.append(line)
-    if args.quick:
-        config = dataclasses.replace(
-            config, training=dataclasses.replace(config.training, batch_size=4)
-        )
-    faces = rendered(8 if args.quick else 1280, seed=1)
-    task = VAETask(built(faces.shape, config), faces, faces.take(slice(4)), config)
-    line, shares["vae"] = loop_row(
-        "vae",
+    task = make_vae_task(config, quick)
+    line, shares["vae"] = time_loop(
         task,
-        lambda x: vae_loss(task.model, x.to(memory_format=torch.channels_last)),
+        lambda batch: compute_vae_loss(task.model, batch[0].to(memory_format=torch.channels_last)),
+        quick=quick,
         turns=turns,
-        bound=bound,
     )
-    print(table([*rows, line]))
+    print(render_table([*rows, line]))
     text = ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
     print(f"\nof an epoch, evaluating and saving it as a milestone: {text}")
 

@@ -1,14 +1,13 @@
 """Two sides of a comparison, timed in turns: A B A B ...
 
-Whatever slows the machine for a while then slows both. The table has medians over the turns, and
+What slows the machine down for a while so slows down both. The table has medians over the turns and
 the spread: half the distance between the quartiles, as a share of the median. The ratio is the
 median of the turns' ratios, so that a slow minute does not count for one side only.
 
-    measured = in_turns({"ours": step, "theirs": other_step}, turns=10)
-    print(table([row("a step", measured, "ours", "theirs", bound=1.2)]))
+    measured = time_in_turns({"ours": step, "theirs": other_step}, turns=10)
+    print(render_table([make_row("a step", measured, "ours", "theirs", bound=1.2)]))
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -33,28 +32,28 @@ class Row(NamedTuple):
     bound: float | None
 
 
-def options(description: str | None, turns: int) -> Parser:
-    """Returns a parser with the options of every such script; `turns` is a default."""
-    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+def make_parser(description: str | None, turns: int) -> Parser:
+    """Makes a parser with the options of every benchmark of speed; `turns` is a default."""
+    parser = Parser(description=description)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
     parser.add_argument(
         "--turns",
         type=number(int, 1),
         default=turns,
-        help=f"A B A B ... (default: {turns})",
+        help=f"times that each side is measured, A B A B ... (default: {turns})",
     )
     return parser
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """Says in a line what the numbers depend on."""
     return f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32"
 
 
-def both_passes(
+def prepare_passes(
     layer: nn.Module, x: torch.Tensor, forward: Callable[[torch.Tensor], torch.Tensor]
 ) -> Callable[[], None]:
-    """Returns a run: forward and backward of a layer on x, all gradients from nothing.
+    """Prepares a call that takes forward and backward of a layer on x, with no gradients left over.
 
     x must require a gradient.
     """
@@ -75,7 +74,7 @@ def reread(model: nn.Module, length: int, x: torch.Tensor) -> None:
         x = torch.cat([x[:, 1:], model(x)[0][:, -1:].argmax(2)], dim=1)
 
 
-def in_turns(
+def time_in_turns(
     sides: Mapping[str, Callable[[], object]], *, turns: int = 10, warmup: int = 2
 ) -> dict[str, list[float]]:
     """Calls every side once a turn; returns its seconds in each turn, the warm-up left out."""
@@ -89,7 +88,7 @@ def in_turns(
     return seconds
 
 
-def spread(values: list[float]) -> float:
+def compute_spread(values: list[float]) -> float:
     """Computes half the distance between the quartiles, by the median; 0 for one value."""
     if len(values) < 2:
         return 0.0
@@ -97,7 +96,7 @@ def spread(values: list[float]) -> float:
     return (high - low) / 2 / middle
 
 
-def row(
+def make_row(
     what: str,
     measured: Mapping[str, list[float]],
     ours: str = "ours",
@@ -105,13 +104,13 @@ def row(
     *,
     bound: float | None = None,
 ) -> Row:
-    """Makes the line of two sides that `in_turns` measured."""
+    """Makes the line of two sides that were timed in turns."""
     ratios = [a / b for a, b in zip(measured[ours], measured[theirs], strict=True)]
     medians = (f"{1000 * statistics.median(measured[side]):,.1f} ms" for side in (ours, theirs))
-    return Row(what, *medians, statistics.median(ratios), spread(ratios), bound)
+    return Row(what, *medians, statistics.median(ratios), compute_spread(ratios), bound)
 
 
-def table(rows: list[Row]) -> str:
+def render_table(rows: list[Row]) -> str:
     """Renders the rows in Markdown."""
     lines = [HEAD]
     for line in rows:

@@ -1,18 +1,18 @@
-"""What beta does to a face's latents, measured on rendered faces that no model has seen.
+"""Measure what beta does to a face's latents, on rendered faces that no model has seen.
 
-    python benchmarks/faces.py            the shipped models, 5,000 faces: a few minutes
-    python benchmarks/faces.py --quick    the same on a few faces: does it work?
+    python benchmarks/studies/faces.py            the shipped models, 5,000 faces: a few minutes
+    python benchmarks/studies/faces.py --quick    the same on a few faces: does it work?
 
-Printed, beside a contact sheet in results/faces/: for each model MIG, DCI, named latents,
-reconstruction error and active units; how far a turned face is from the angle asked for, read by
-a convolutional network that was trained on rendered faces; and the share of a training step that
-goes into loading its pictures.
+Printed for each model: MIG, DCI, named latents, reconstruction error and active units; then how far
+a turned face is from the angle asked for, as a convolutional network reads it that was trained on
+rendered faces; then the share of a training step that goes into loading its pictures. Writes
+results/faces/faces.png, a sheet of rendered faces.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
@@ -25,13 +25,14 @@ from utils import files
 from utils.command_line import Parser
 from utils.errors import command
 from utils.files import shown
-from utils.images.data import Batches, Images, unit_range
+from utils.images.data import Batches, Images
 from utils.images.figures import picture_rows
 from vae.analysis.latents import analyse
 from vae.analysis.rotation import learn_rotation
-from vae.data import TRAINING_SEED, VALIDATION_SEED, rendered
-from vae.faces.head import NAMES
-from vae.latents import decode, encode, reconstruction_error
+from vae.data import TRAINING_SEED, VALIDATION_SEED
+from vae.faces.factors import column
+from vae.faces.head import render_faces
+from vae.latents import decode, encode, measure_reconstruction
 from vae.training import VAETask
 
 MODELS = ("vae_beta_0", "vae_beta_4", "vae_beta_20")
@@ -45,35 +46,38 @@ class Reader(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            *(nn.Conv2d(3, 24, kernel_size=4, stride=2, padding=1), nn.ReLU()),  # (B, 24, 32, 32)
-            *(nn.Conv2d(24, 48, kernel_size=4, stride=2, padding=1), nn.ReLU()),  # (B, 48, 16, 16)
-            *(nn.Conv2d(48, 64, kernel_size=4, stride=2, padding=1), nn.ReLU()),  # (B, 64, 8, 8)
-            nn.Flatten(),
-            *(nn.Linear(4096, 128), nn.ReLU()),
-            nn.Linear(128, 4),
+            nn.Conv2d(3, 24, kernel_size=4, stride=2, padding=1),  # (B, 24, 32, 32)
+            nn.ReLU(),
+            nn.Conv2d(24, 48, kernel_size=4, stride=2, padding=1),  # (B, 48, 16, 16)
+            nn.ReLU(),
+            nn.Conv2d(48, 64, kernel_size=4, stride=2, padding=1),  # (B, 64, 8, 8)
+            nn.ReLU(),
+            nn.Flatten(),  # (B, 4096)
+            nn.Linear(4096, 128),  # (B, 128)
+            nn.ReLU(),
+            nn.Linear(128, 4),  # (B, 4)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
 
     def read(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Pictures (N, 3, 64, 64) -> what is seen on each, (N,): degrees, 0..1, yes or no."""
+        """Reads pictures (N, 3, 64, 64): degrees, 0..1, yes or no, yes or no, (N,) each."""
         with torch.no_grad():
             yaw, skin, hat, glasses = torch.cat([self(x) for x in pictures.split(250)]).T
         return {"yaw": 45 * yaw, "skin_tone": skin, "hat": hat > 0, "glasses": glasses > 0}
 
 
 def train_reader(faces: Images, epochs: int) -> Reader:
-    """Learns to read rendered faces, half of them blurred as a decoder's pictures are."""
+    """Trains a reader on rendered faces, half of them blurred as a decoder's pictures are."""
     torch.manual_seed(0)
     reader = Reader()
     optimizer = torch.optim.Adam(reader.parameters(), lr=1e-3)
     loader = Batches(faces, batch_size=64, seed=0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, epochs * len(loader))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, epochs * loader.steps)
     factors = torch.from_numpy(faces.labels)
-    yaw, skin, hat, glasses = (
-        factors[:, NAMES.index(name)] for name in ("yaw", "skin_tone", "hat", "glasses")
-    )
+    yaw, skin = column(factors, "yaw"), column(factors, "skin_tone")
+    worn = torch.stack([column(factors, "hat"), column(factors, "glasses")], dim=1)
     for epoch in range(1, epochs + 1):
         for x, rows in loader.epoch(epoch):
             half = len(x) // 2
@@ -81,8 +85,8 @@ def train_reader(faces: Images, epochs: int) -> Reader:
             seen = reader(x)
             loss = functional.mse_loss(seen[:, 0], yaw[rows] / 45)
             loss = loss + functional.mse_loss(seen[:, 1], skin[rows])
-            wanted = torch.stack([hat[rows], glasses[rows]], dim=1)
-            loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(seen[:, 2:], wanted)
+            yes_no = functional.binary_cross_entropy_with_logits(seen[:, 2:], worn[rows])
+            loss = loss + 0.1 * yes_no
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -91,11 +95,16 @@ def train_reader(faces: Images, epochs: int) -> Reader:
 
 
 def check_reader(reader: Reader, faces: Images) -> str:
-    """What the reader itself gets wrong on faces it has not seen."""
-    seen = reader.read(unit_range(faces.pixels[:]))
-    true = dict(zip(NAMES, torch.from_numpy(faces.labels).T, strict=True))
-    errors = {name: (seen[name] - true[name]).abs().mean().item() for name in ("yaw", "skin_tone")}
-    right = {name: (seen[name] == true[name].bool()).float().mean() for name in ("hat", "glasses")}
+    """Says what the reader itself gets wrong on faces it has not seen."""
+    seen, factors = reader.read(faces.floats()), torch.from_numpy(faces.labels)
+    errors = {
+        name: (seen[name] - column(factors, name)).abs().mean().item()
+        for name in ("yaw", "skin_tone")
+    }
+    right = {
+        name: (seen[name] == column(factors, name).bool()).float().mean().item()
+        for name in ("hat", "glasses")
+    }
     return (
         f"the reader's own mean error: yaw {errors['yaw']:.2f} degrees, skin tone "
         f"{errors['skin_tone']:.3f}; right about hats {100 * right['hat']:.1f} %, "
@@ -103,14 +112,17 @@ def check_reader(reader: Reader, faces: Images) -> str:
     )
 
 
-def rotation_errors(solver: Solver, reader: Reader, known: Images, faces: Images) -> dict:
-    """Turns faces to ANGLES by the direction learned from `known` ones; reads the results.
+def measure_rotation(
+    solver: Solver, reader: Reader, known: Images, faces: Images
+) -> dict[str, Any]:
+    """Turns faces to ANGLES by the direction learned from `known` ones, and reads the results.
 
-    Degrees of mean error for negative, all, and positive angles; shares of the turned faces whose
-    hat, glasses and skin tone (to 0.1) read as on the plain reconstruction.
+    Returns "degrees", the mean errors at negative, all and positive angles, and "kept", the shares
+    of the turned faces whose hat, glasses and skin tone (to 0.1) read as on the reconstruction of
+    the face that was not turned.
     """
-    z = encode(solver.model, faces)[0]
-    turned = learn_rotation(solver.model, known).turned(z, ANGLES)  # (N, A, Z)
+    z = encode(solver.model, faces).mu
+    turned = learn_rotation(solver.model, known).turn(z, ANGLES)  # (N, A, Z)
     seen = reader.read(decode(solver.model, turned.flatten(0, 1)))
     plain = reader.read(decode(solver.model, z))
     error = (seen["yaw"].view(len(z), -1) - ANGLES).abs()  # (N, A)
@@ -120,70 +132,89 @@ def rotation_errors(solver: Solver, reader: Reader, known: Images, faces: Images
     }
     skin = (seen["skin_tone"].view(len(z), -1) - plain["skin_tone"][:, None]).abs()
     kept["skin_tone"] = (skin <= 0.1).float().mean().item()
-    degrees = [error[:, part].mean().item() for part in (ANGLES < 0, ANGLES == ANGLES, ANGLES > 0)]
-    return {"degrees": degrees, "kept": kept}
+    parts = (error[:, ANGLES < 0], error, error[:, ANGLES > 0])
+    return {"degrees": [part.mean().item() for part in parts], "kept": kept}
 
 
-def loading_share(solver: Solver, faces: Images, steps: int) -> float:
-    """The share of training steps, from the third on, that is spent on loading their pictures."""
+def measure_loading(solver: Solver, faces: Images, steps: int) -> float:
+    """Measures which share of training steps, from the third on, goes into loading pictures."""
     task = VAETask(solver.model, faces, faces, solver.config)
     loading = learning = 0.0
-    batches = iter(task.batches(1, 0))
+    batches = task.loader.epoch(1)
     for number in range(1, steps + 1):
         began = time.perf_counter()
-        x = next(batches)
+        batch = next(batches)
         loaded = time.perf_counter()
-        task.step(x, number)
+        task.step(batch, number)
         if number > 2:  # the first ones warm up
             loading += loaded - began
             learning += time.perf_counter() - loaded
     return loading / (loading + learning)
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few faces: does it work?")
-    parser.add_argument("--ckpt_name", nargs="+", metavar="RUN", default=MODELS)
-    args = parser.parse_args(argv)
-    count = 200 if args.quick else 5000
+def render_and_show(count: int) -> Images:
+    """Renders faces that no model has seen; says how fast, and writes a sheet of them."""
     began = time.perf_counter()
-    held_out = rendered(count, VALIDATION_SEED)
+    faces = render_faces(count, VALIDATION_SEED)
     speed = count / (time.perf_counter() - began)
     print(f"{speed:,.0f} faces rendered a second on {torch.get_num_threads()} threads")
-    sheet = unit_range(held_out.pixels[:60]).unflatten(0, (6, 10))
+    sheet = faces.floats(slice(60)).unflatten(0, (6, 10))
     print("wrote", shown(picture_rows(sheet, files.ROOT / "results" / "faces" / "faces.png")), "\n")
-    solvers = [Solver.load(name, device="cpu") for name in args.ckpt_name]
-    known = rendered(count, TRAINING_SEED)
+    return faces
 
+
+def print_disentanglement(solvers: list[Solver], faces: Images) -> None:
+    """Prints the scores of each model, and which factors its latents are named after."""
     print("| model | MIG | DCI: D | C | I | latents named | active | squared error | KL |")
     print("|---|---|---|---|---|---|---|---|---|")
     carried = []
     for solver in solvers:
-        name = solver.config.model.name
-        analysis = analyse(solver.model, held_out)
-        _, squared = reconstruction_error(solver.model, held_out, "gaussian")
+        analysis = analyse(solver.model, faces)
+        _, squared = measure_reconstruction(solver.model, faces, "gaussian")
         scores, named = analysis.scores, [name for name in analysis.names if name]
         print(
-            f"| {name} | {scores['mig']:.3f} | {scores['dci_disentanglement']:.3f} "
-            f"| {scores['dci_completeness']:.3f} | {scores['dci_informativeness']:.3f} "
-            f"| {len(named)} | {scores['active_units']} of {solver.model.z_dim} "
+            f"| {solver.config.model.name} | {scores['mig']:.3f} "
+            f"| {scores['dci_disentanglement']:.3f} | {scores['dci_completeness']:.3f} "
+            f"| {scores['dci_informativeness']:.3f} | {len(named)} "
+            f"| {scores['active_units']} of {solver.model.z_dim} "
             f"| {1000 * squared:.2f}e-3 | {scores['kl_nats']:.1f} |"
         )
-        carried.append(f"{name}: {', '.join(named) or 'none'}")
+        carried.append(f"{solver.config.model.name}: {', '.join(named) or 'none'}")
     print("\n".join(["", "named after", *carried, ""]))
 
-    reader = train_reader(rendered(192 if args.quick else 20_000, READER_SEED), epochs=8)
-    print(check_reader(reader, held_out))
-    print(f"\n{min(500, count)} held-out faces turned to -40, -30, ... 40 degrees\n")
+
+def print_rotation(solvers: list[Solver], reader: Reader, known: Images, faces: Images) -> None:
+    """Prints how each model turns faces, a line each."""
+    print(f"\n{len(faces)} held-out faces turned to -40, -30, ... 40 degrees\n")
     print("| model | error below 0 | at all angles | above 0 | same hat | glasses | skin |")
     print("|---|---|---|---|---|---|---|")
     for solver in solvers:
-        found = rotation_errors(solver, reader, known, held_out.take(slice(0, 500)))
+        found = measure_rotation(solver, reader, known, faces)
         degrees = " | ".join(f"{error:.1f}°" for error in found["degrees"])
         shares = (f"{100 * found['kept'][name]:.1f} %" for name in ("hat", "glasses", "skin_tone"))
         print(f"| {solver.config.model.name} | {degrees} | {' | '.join(shares)} |")
-    share = loading_share(solvers[-1], known, steps=3 if args.quick else 40)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    parser = Parser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few faces only: does it work?")
+    parser.add_argument(
+        "--ckpt_name",
+        nargs="+",
+        metavar="RUN",
+        default=MODELS,
+        help=f"runs to measure (default: {' '.join(MODELS)})",
+    )
+    args = parser.parse_args(argv)
+    solvers = [Solver.load(name, device="cpu") for name in args.ckpt_name]
+    count = 200 if args.quick else 5000
+    held_out, known = render_and_show(count), render_faces(count, TRAINING_SEED)
+    print_disentanglement(solvers, held_out)
+    reader = train_reader(render_faces(192 if args.quick else 20_000, READER_SEED), epochs=8)
+    print(check_reader(reader, held_out))
+    print_rotation(solvers, reader, known, held_out.take(slice(500)))
+    share = measure_loading(solvers[-1], known, steps=3 if args.quick else 40)
     print(f"\nloading takes {100 * share:.1f} % of a training step")
 
 

@@ -1,13 +1,13 @@
-"""How many bits a digit costs: the shipped models with an exact likelihood, on MNIST's test set.
+"""Measure how many bits a digit costs: the shipped models with an exact likelihood, on MNIST.
 
-    python benchmarks/likelihood.py            10,000 pictures, 100 weighted draws: long (--draws)
-    python benchmarks/likelihood.py --quick    small digits, few draws: does it work?
+    python benchmarks/studies/likelihood.py            10,000 test pictures, 100 samples: long
+    python benchmarks/studies/likelihood.py --quick    small digits, few samples: does it work?
 
-Printed for each model: what the untrained network costs, the evidence lower bound (one draw, the
-KL in closed form), and the tighter bound from importance-weighted draws, in bits per dimension.
+Printed for each model, in bits per dimension: what the untrained network needs, the evidence lower
+bound (of one sample of the latents, the KL in closed form), and the tighter bound from several
+importance-weighted samples. Writes results/likelihood/table.md.
 """
 
-import argparse
 import dataclasses
 import sys
 from pathlib import Path
@@ -16,56 +16,65 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 
 import torch
 
-from benchmarks.raw_data import mnist_at_hand
+from benchmarks.raw_data import find_mnist
 from solver import Solver
 from utils import files
 from utils.command_line import Parser, number
 from utils.errors import UserError, command
 from utils.files import write_whole
-from vae.data import unseen_images
-from vae.latents import bounds, latent_kl
+from vae.data import load_unseen
+from vae.latents import measure_kl
+from vae.likelihood import estimate_bounds
 from vae.losses import bits_per_dim
-from vae.training import ACTIVE_NATS, built
+from vae.training import ACTIVE_NATS, build_model
 
 MODELS = ("mnist_ladder", "mnist_4bit", "mnist_2d")
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="*", default=MODELS, help=f"default: {' '.join(MODELS)}")
-    parser.add_argument("--quick", action="store_true", help="few draws on small data")
-    parser.add_argument("--draws", type=number(int, 1), default=100, help="default: 100")
+    parser = Parser(description=__doc__)
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        default=MODELS,
+        help=f"runs to measure, of models with an exact likelihood (default: {' '.join(MODELS)})",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few samples on small data: does it work?"
+    )
+    parser.add_argument(
+        "--draws",
+        type=number(int, 1),
+        default=100,
+        help="importance-weighted samples of the latents of each picture (default: 100)",
+    )
     args = parser.parse_args(argv)
-    mnist_at_hand()
-    draws = 2 if args.quick else args.draws
-    lines = [
-        f"| model | parameters | latents: active | KL, nats | untrained | bound | {draws} draws |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    find_mnist()
+    samples = 2 if args.quick else args.draws
+    head = "| model | parameters | latents: active | KL, nats | untrained | bound "
+    lines = [f"{head}| {samples} draws |", "|---|---|---|---|---|---|---|"]
     for name in args.runs:
         solver = Solver.load(name)
         model, data = solver.model, solver.config.data
-        if model.levels is None or unseen_images(data) is None:
+        if args.quick and data.dataset == "mnist":
+            data = dataclasses.replace(data, dataset="digits")
+        images = load_unseen(data) if model.levels else None
+        if images is None:
             raise UserError(
                 f"{name} has no exact likelihood, or no test pictures: take a model of mnist or "
                 "digits with --likelihood categorical"
             )
-        if args.quick:
-            data = dataclasses.replace(data, dataset="digits")
-        images = unseen_images(data)
         torch.manual_seed(0)
-        naive = built(model.shape, solver.config)
-        values = (
-            *bounds(naive, images, "categorical", 1),
-            *bounds(model, images, "categorical", draws),
-        )
-        untrained, _, elbo, weighted = (bits_per_dim(nats, model.shape) for nats in values)
-        kl = latent_kl(model, images)
+        untrained_model = build_model(model.shape, solver.config)
+        untrained, _ = estimate_bounds(untrained_model, images, "categorical", 1)
+        elbo, weighted = estimate_bounds(model, images, "categorical", samples)
+        bits = [bits_per_dim(nats, model.shape) for nats in (untrained, elbo, weighted)]
+        kl = measure_kl(model, images)
         lines.append(
             f"| `{name}` | {sum(p.numel() for p in model.parameters()):,} | {model.z_dim}: "
-            f"{(kl > ACTIVE_NATS).sum()} | {kl.sum():.1f} | {untrained:.3f} | {elbo:.4f} "
-            f"| {weighted:.4f} |"
+            f"{(kl > ACTIVE_NATS).sum()} | {kl.sum():.1f} | {bits[0]:.3f} | {bits[1]:.4f} "
+            f"| {bits[2]:.4f} |"
         )
     table = "\n".join(lines) + "\n"
     print(f"{len(images):,} pictures of {images.source}, bits per dimension\n\n{table}")

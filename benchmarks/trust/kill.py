@@ -1,17 +1,16 @@
-"""Training that is killed (SIGKILL) again and again: is anything lost?
+"""Kill a training (SIGKILL) again and again: is anything lost?
 
-    python benchmarks/kill.py             50 kills: 20 in steps, 20 within a file, 10 at any time
-    python benchmarks/kill.py --quick     6 kills
+    python benchmarks/trust/kill.py            50 kills: 20 in a step, 20 in a save, 10 at any time
+    python benchmarks/trust/kill.py --quick    6 kills
 
-A small LSTM is trained in child processes. Each goes on where the last one was killed: with the
-gradient at hand and the weights not yet moved; with a drawn number of a file's bytes written; or
-when a drawn time is over. Then what is there must be sound: every checkpoint can be read, and the
-rows of history.csv are those of a run that nobody disturbed. At the end all of it is the same:
-rows, weights, optimiser, random numbers, the text so far. The first thing missing ends it as an
-error. Linux and macOS; nothing is kept.
+A small LSTM is trained in child processes. Each resumes where the last one was killed: in a step,
+when there are gradients and the weights have not moved yet; in a save, when a random share of a
+file's bytes is written; or after a random time. After each kill every checkpoint must be readable,
+and the rows of history.csv must be those of a run that was never disturbed. At the end everything
+must equal that run: rows, weights, optimisers, random numbers, the text so far. The first thing
+that does not ends this command as an error. Linux and macOS; nothing is kept.
 """
 
-import argparse
 import csv
 import io
 import multiprocessing
@@ -23,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,33 +34,34 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from models.lstm import train as lstm
 from utils import files
-from utils.command_line import Parser
+from utils.command_line import Parser, number
 from utils.errors import UserError, command
 from utils.training import checkpoint
-from utils.training.loop import TIMINGS
+from utils.training.progress import TIMINGS
 
 STEP, SAVE, TIME = "in a step", "in a save", "at any time"
 KILLS = {STEP: 20, SAVE: 20, TIME: 10}
-SETTINGS = "--model.hidden_size 8 --model.layers 2 --model.dropout 0.2 --training.device cpu "
-SETTINGS += "--training.batch_size 16 --training.length 32 --training.warmup_steps 2 "
-SETTINGS += "--protocol.prompts 1 --protocol.prompt_length 10 --protocol.length 10"
+SETTINGS = """--model.hidden_size 8 --model.layers 2 --model.dropout 0.2 --training.device cpu
+    --training.batch_size 16 --training.length 32 --training.warmup_steps 2
+    --protocol.prompts 1 --protocol.prompt_length 10 --protocol.length 10"""
 STEPS = 5  # of an epoch: 90 % of the text's characters in batches of 16 x 32
 CHARACTERS = 3000
 
 
 def die() -> NoReturn:
+    """Kills this process."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("killed, and still here")
 
 
 def die_in_step(number: int) -> None:
-    """From now on: in the number-th step, when the gradient is there and before it is used."""
+    """Arranges a kill in the number-th step from now: with gradients, before they are used."""
     steps = iter(range(1, number))
     register_optimizer_step_pre_hook(lambda *_: None if next(steps, None) else die())
 
 
-class Dying(io.BufferedWriter):
-    """A file that takes a share of what is written to it."""
+class DyingFile(io.BufferedWriter):
+    """A file that kills its process when a share of what it is given has been written."""
 
     share: float
 
@@ -71,17 +72,17 @@ class Dying(io.BufferedWriter):
 
 
 def die_in_save(number: int, share: float) -> None:
-    """From now on: in the number-th file that is written, with a share of its bytes on disk."""
-    files = iter(range(1, number))
+    """Arranges a kill in the number-th file written from now, with a share of its bytes on disk."""
+    earlier = iter(range(1, number))
 
-    def opened(path: Path, mode: str) -> io.BufferedIOBase:
-        if next(files, None):
+    def open_or_die(path: Path, mode: str) -> io.BufferedIOBase:
+        if next(earlier, None):
             return open(path, mode)
-        file = Dying(io.FileIO(path, mode))
+        file = DyingFile(io.FileIO(path, mode))
         file.share = share
         return file
 
-    checkpoint.open = opened  # found before the built-in one
+    files.open = open_or_die  # write_whole finds it before the built-in function
 
 
 class Trainer:
@@ -97,14 +98,15 @@ class Trainer:
         (root / "data" / "text.txt").write_text(text, encoding="utf-8")
 
     def folder(self, run: str) -> Path:
+        """Returns the folder of a run's checkpoints."""
         return self.root / "checkpoints" / run
 
     def train(
         self, run: str, before: Callable[[], None] = lambda: None, seconds: float | None = None
     ) -> int:
-        """Starts the run, or goes on with it -> exit status, or minus the signal that ended it.
+        """Starts or resumes a run; returns its exit status, or minus the signal that ended it.
 
-        `before` is called in the child; after so many seconds it is killed.
+        `before` is called in the child process, which is killed after so many `seconds`.
         """
         resume = (self.folder(run) / "last.pt").is_file()
         argv = [*self.settings.split(), "--ckpt_name", run]
@@ -127,8 +129,8 @@ class Trainer:
             raise UserError(f"training ended with {process.exitcode}: {what}")
         return process.exitcode
 
-    def rows(self, run: str) -> list[dict[str, str]]:
-        """history.csv without its timings; [] where there is none yet."""
+    def read_rows(self, run: str) -> list[dict[str, str]]:
+        """Reads history.csv, but for its timings; [] where there is none yet."""
         file = self.folder(run) / "history.csv"
         if not file.is_file():
             return []
@@ -136,26 +138,27 @@ class Trainer:
             rows = list(csv.DictReader(lines))
         return [{name: row[name] for name in row if name not in TIMINGS} for row in rows]
 
-    def unfinished(self) -> list[Path]:
+    def find_unfinished(self) -> list[Path]:
+        """Finds the files that were being written when the training was killed."""
         return list(self.root.rglob("*.partial"))
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two nested structures of dicts, lists, numbers and tensors agree bit for bit."""
+def are_equal(a: Any, b: Any) -> bool:
+    """Tells whether nested dicts, lists, tuples, numbers and tensors agree bit for bit."""
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+        return a.keys() == b.keys() and all(are_equal(a[name], b[name]) for name in a)
     if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
+        return len(a) == len(b) and all(map(are_equal, a, b))
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
-def check(trainer: Trainer, before: int) -> int:
-    """After a kill: all files are sound and no row is lost of those `before`; how many rows."""
+def check_after_kill(trainer: Trainer, before: int) -> int:
+    """Checks that all files are sound and none of the rows `before` is lost; counts the rows."""
     saved = 0
     for file in trainer.folder("killed").glob("*.pt"):
         content = checkpoint.load(file, "lstm")  # UserError where it cannot be read
         saved = content["epoch"] if file.name == "last.pt" else saved
-    rows, undisturbed = trainer.rows("killed"), trainer.rows("undisturbed")
+    rows, undisturbed = trainer.read_rows("killed"), trainer.read_rows("undisturbed")
     if not before <= len(rows) <= saved:
         raise UserError(f"history.csv: {before} epochs, then {len(rows)}; last.pt: {saved}")
     if rows != undisturbed[: len(rows)]:
@@ -164,8 +167,8 @@ def check(trainer: Trainer, before: int) -> int:
 
 
 def check_end(trainer: Trainer) -> None:
-    """The run that was killed is the undisturbed one."""
-    if left := trainer.unfinished():
+    """Checks that the run that was killed has ended as the undisturbed one."""
+    if left := trainer.find_unfinished():
         raise UserError(f"left over: {', '.join(file.name for file in left)}")
     folders = trainer.folder("killed"), trainer.folder("undisturbed")
     names, expected = ({file.name for file in folder.iterdir()} for folder in folders)
@@ -174,14 +177,14 @@ def check_end(trainer: Trainer) -> None:
     for name in sorted(name for name in names if name.endswith(".pt")):
         killed, undisturbed = (checkpoint.load(folder / name, "lstm") for folder in folders)
         states = [[c["model"], c.get("training", {}).get("task")] for c in (killed, undisturbed)]
-        if not same(*states):
+        if not are_equal(*states):
             raise UserError(f"{name} is not that of the undisturbed run")
-    if trainer.rows("killed") != trainer.rows("undisturbed"):
+    if trainer.read_rows("killed") != trainer.read_rows("undisturbed"):
         raise UserError("history.csv is not that of the undisturbed run")
 
 
 def measure(trainer: Trainer, kills: dict[str, int], seed: int) -> tuple[Counter, Counter]:
-    """Kills by kind, and the files that were being written when it happened, by their name."""
+    """Kills and resumes a training; counts the kills by kind, the unfinished files by name."""
     began = time.perf_counter()
     trainer.train("undisturbed")
     undisturbed = time.perf_counter() - began
@@ -191,20 +194,19 @@ def measure(trainer: Trainer, kills: dict[str, int], seed: int) -> tuple[Counter
     epochs, killed, unfinished = 0, Counter(), Counter()
     for kind in kinds:
         if kind == STEP:
-            number = rng.randint(1, 2 * STEPS)
-            status = trainer.train("killed", lambda n=number: die_in_step(n))
+            status = trainer.train("killed", partial(die_in_step, rng.randint(1, 2 * STEPS)))
         elif kind == SAVE:
-            number, share = rng.randint(1, 9), rng.choice((0.0, 1.0, rng.random()))
-            status = trainer.train("killed", lambda n=number, s=share: die_in_save(n, s))
+            file, share = rng.randint(1, 9), rng.choice((0.0, 1.0, rng.random()))
+            status = trainer.train("killed", partial(die_in_save, file, share))
         else:
-            epoch_seconds = undisturbed / len(trainer.rows("undisturbed"))
+            epoch_seconds = undisturbed / len(trainer.read_rows("undisturbed"))
             status = trainer.train("killed", seconds=rng.uniform(0, 5 * epoch_seconds))
         if status == 0:
             raise UserError(f"the run was over after {killed.total()} of {len(kinds)} kills")
-        names = [file.name.removesuffix(".partial") for file in trainer.unfinished()]
+        names = [file.name.removesuffix(".partial") for file in trainer.find_unfinished()]
         if kind == SAVE and not names:
             raise UserError("a kill in a save left no unfinished file: it was not in a save")
-        epochs = check(trainer, epochs)
+        epochs = check_after_kill(trainer, epochs)
         killed[kind] += 1
         unfinished.update(names)
     if trainer.train("killed") != 0:
@@ -215,9 +217,14 @@ def measure(trainer: Trainer, kills: dict[str, int], seed: int) -> tuple[Counter
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="2 kills of each kind")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser = Parser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only 2 kills of each kind")
+    parser.add_argument(
+        "--seed",
+        type=number(int, 0),
+        default=0,
+        help="seed of the moments at which the training is killed (default: 0)",
+    )
     args = parser.parse_args(argv)
     if "fork" not in multiprocessing.get_all_start_methods():
         raise UserError("this system has no fork and no SIGKILL: run it on Linux or macOS")
@@ -227,13 +234,13 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
         trainer = Trainer(Path(folder), epochs=3 * sum(kills.values()))
         killed, unfinished = measure(trainer, kills, args.seed)
-        epochs = len(trainer.rows("killed"))
+        epochs = len(trainer.read_rows("killed"))
     minutes = (time.perf_counter() - began) / 60
     print("| killed | times | resumed |\n|---|---|---|")
     for kind, times in killed.items():
         print(f"| {kind} | {times} | {times} |")
-    files = ", ".join(f"{name} {times}" for name, times in sorted(unfinished.items()))
-    print(f"\nunfinished at a kill: {files}")
+    names = ", ".join(f"{name} {times}" for name, times in sorted(unfinished.items()))
+    print(f"\nunfinished at a kill: {names}")
     print(f"{killed.total()} kills in {epochs} epochs: no row of history.csv lost, all files read,")
     print("nothing left over, and the end is that of the undisturbed run, bit for bit")
     print(f"{minutes:.1f} minutes")

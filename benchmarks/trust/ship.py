@@ -1,12 +1,15 @@
 """Turn a run's best checkpoint into a small file that ships with the project.
 
-    python -m utils.ship lstm "python models/lstm/train.py"
+    python benchmarks/trust/ship.py lstm "python models/lstm/train.py"
 
 Writes pretrained/<run>.pt: the weights and what rebuilds the model, no optimiser, and the command
 that trained it. Weights are stored in float16; loading turns them back into float32.
 """
 
-import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
 from utils import files
 from utils.command_line import Parser
@@ -17,9 +20,9 @@ from utils.training import checkpoint
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="a folder of checkpoints/")
-    parser.add_argument("trained_by", help="the command that trained it")
+    parser = Parser(description=__doc__)
+    parser.add_argument("run", help="a run's name: a folder of checkpoints/")
+    parser.add_argument("trained_by", help="the command that trained it, to be stored in the file")
     args = parser.parse_args(argv)
     source = files.checkpoint_folder(args.run) / "best.pt"
     if not source.is_file():

@@ -158,10 +158,9 @@ class DigitTask(Task):
         return {"val_frechet": frechet, "learning_rate": self.learning_rate}
 
     def describe_data(self) -> str:
-        return f"{len(self.validation):,} pictures to validate"
+        return f"{self.loader.images.summary()}, {len(self.validation):,} to validate"
 
     def begin(self, run: Run) -> None:
-        print(self.loader.images.summary())
         if run.resumed is None:
             self.write_samples(0, run)
 
