@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from models.transformer.modules import Model, ModelConfig
-from tests.conftest import REPOSITORY
-from utils.config import build, defaults_of, read_json
+from models.transformer.modules import Model
+from models.transformer.train import Config
+from tests.helpers.repository import REPOSITORY
+from utils.config import read_config
 from utils.images.data import Images
-from utils.text.training import TextTask, config_type
-from utils.training.optimizers import Muon, follow, orthogonal
-from vae.training import CONFIG, VAETask, built
+from utils.text.training import NextCharacter
+from utils.training.optimizers import Muon, orthogonalise, update_average
+from vae.training import VAEConfig, VAETask, build_model
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (4, 9), (30, 5), (1, 7)])
@@ -19,7 +20,7 @@ def test_orthogonal_sets_every_singular_value_near_one(shape):
     torch.manual_seed(0)
     matrix = torch.randn(shape, dtype=torch.float64)
     U, _, Vt = torch.linalg.svd(matrix, full_matrices=False)
-    turned = orthogonal(matrix)
+    turned = orthogonalise(matrix)
     assert turned.shape == shape
     inside = U.T @ turned @ Vt.T  # in the matrix's own directions: diagonal
     assert (inside - inside.diag().diag()).abs().max() < 1e-9
@@ -30,15 +31,15 @@ def test_orthogonal_sets_every_singular_value_near_one(shape):
 def test_orthogonal_does_not_depend_on_the_length():
     torch.manual_seed(0)
     matrix = torch.randn(5, 8)
-    torch.testing.assert_close(orthogonal(1e-6 * matrix), orthogonal(matrix))
-    assert orthogonal(torch.zeros(3, 4)).abs().max() == 0
+    torch.testing.assert_close(orthogonalise(1e-6 * matrix), orthogonalise(matrix))
+    assert orthogonalise(torch.zeros(3, 4)).abs().max() == 0
 
 
 def test_muons_first_steps_by_hand():
     """Of one row there is one singular value: U Vᵀ is the row, divided by its length."""
     weight = nn.Parameter(torch.tensor([[1.0, 2.0]]))
     optimizer = Muon([weight], lr=0.5, momentum=0.9, weight_decay=0.1)
-    one = orthogonal(torch.tensor([[3.0, 4.0]]))
+    one = orthogonalise(torch.tensor([[3.0, 4.0]]))
     weight.grad = torch.tensor([[3.0, 4.0]])
     optimizer.step()
     expected = torch.tensor([[1.0, 2.0]]) * (1 - 0.5 * 0.1) - 0.5 * one * 0.2 * 2**0.5
@@ -47,7 +48,7 @@ def test_muons_first_steps_by_hand():
     optimizer.step()
     mean = 0.9 * 0.1 * torch.tensor([[3.0, 4.0]]) + 0.1 * torch.tensor([[-4.0, 0.0]])
     ahead = 0.9 * mean + 0.1 * torch.tensor([[-4.0, 0.0]])
-    expected = expected * 0.95 - 0.5 * orthogonal(ahead) * 0.2 * 2**0.5
+    expected = expected * 0.95 - 0.5 * orthogonalise(ahead) * 0.2 * 2**0.5
     torch.testing.assert_close(weight.data, expected)
 
 
@@ -85,26 +86,26 @@ def held_by(optimizers, model):
 
 
 def test_muon_gets_the_matrices_within_and_adamw_the_rest(words):
-    values = read_json(REPOSITORY / "models" / "transformer" / "tinyshakespeare.json")
-    settings = build(values, config_type(ModelConfig), "")
+    file = REPOSITORY / "models" / "transformer" / "tinyshakespeare.json"
+    settings = read_config(file, Config)
     model = Model(len(words.alphabet), settings.model)
-    task = TextTask("transformer", model, words, settings)
+    task = NextCharacter(model, words, settings)
     held = held_by(task.optimizers, model)
     within = ("attention.qkv", "attention.out", "mlp.0", "mlp.2")
     assert held["muon"] == [f"blocks.{n}.{part}.weight" for n in range(4) for part in within]
-    assert sorted(held["muon"] + held["optimizer"]) == sorted(
+    assert sorted(held["muon"] + held["adamw"]) == sorted(
         name for name, _ in model.named_parameters()
     )
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    task.step(next(iter(task.batches(1, 0))), 1)
+    task.step(next(task.loader.epoch(1)), 1)
     assert all((p != before[name]).any() for name, p in model.named_parameters())
     rates = {group["lr"] for o in task.optimizers.values() for group in o.param_groups}
     assert rates == {0.004 / 100}  # the first of 100 steps of warm-up
 
 
 def test_of_an_autoencoder_muon_gets_the_matrices_that_face_no_pixels():
-    settings = defaults_of(REPOSITORY / "vae" / "mnist.json", CONFIG)
-    model = built((1, 28, 28), settings)
+    settings = read_config(REPOSITORY / "vae" / "mnist.json", VAEConfig)
+    model = build_model((1, 28, 28), settings)
     pixels = np.random.default_rng(0).integers(16, size=(64, 1, 28, 28)) * 17
     images = Images(pixels.astype(np.uint8), "noise")
     task = VAETask(model, images, images, settings)
@@ -113,12 +114,12 @@ def test_of_an_autoencoder_muon_gets_the_matrices_that_face_no_pixels():
     assert matrices[0] == "encoder.layers.0.weight"
     assert model.get_parameter(matrices[-1]).shape[1] == 16  # the levels of a pixel
     assert held["muon"] == matrices[1:-1]
-    assert sorted(held["muon"] + held["optimizer"]) == sorted(
+    assert sorted(held["muon"] + held["adamw"]) == sorted(
         name for name, _ in model.named_parameters()
     )
     before = {name: model.get_parameter(name).detach().clone() for name in matrices}
     for number in (1, 2):  # in the first the last layer is zero, and lets no gradient past
-        task.step(next(iter(task.batches(number, 0))), number)
+        task.step(next(task.loader.epoch(number)), number)
     assert all((model.get_parameter(name) != p).any() for name, p in before.items())
 
 
@@ -127,11 +128,11 @@ def test_the_mean_of_the_weights_follows():
     nn.init.constant_(b.weight, 5.0)
     b.running_mean += 10
     b.num_batches_tracked += 3
-    follow(a, b, 0.75, 1000)
+    update_average(a, b, 0.75, 1000)
     assert a.weight.tolist() == [2, 2]
     assert a.running_mean.tolist() == [2.5, 2.5]
     assert a.num_batches_tracked == 3
-    follow(a, b, 0.0, 1000)
+    update_average(a, b, 0.0, 1000)
     assert a.weight.tolist() == [5, 5]
 
 
@@ -139,5 +140,5 @@ def test_the_mean_is_short_at_first():
     mean, weights = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     nn.init.constant_(mean.weight, 0.0)
     nn.init.constant_(weights.weight, 11.0)
-    follow(mean, weights, 0.999, 1)
+    update_average(mean, weights, 0.999, 1)
     assert mean.weight.item() == pytest.approx(10)  # a decay of 1 / 11

@@ -156,6 +156,7 @@ def test_six_digits_are_learned_without_a_mistake(repository, capsys):
     assert TRAIN(["--training.epochs", "1", "--training.device", "cpu"]) == 0
     (row,) = rows(repository / "checkpoints" / "palindrome")
     assert float(row["val_accuracy"]) == 1
+    # 0.006 and 0.43 with standard deviations of 0.001 and 0.01 over five seeds, never one wrong
     assert float(row["val_nats"]) < 0.1 < float(row["train_nats"]) < math.log(10)
     capsys.readouterr()
     assert TEST(["--num_samples", "200"]) == 0

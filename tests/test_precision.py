@@ -12,6 +12,12 @@ from utils import files
 from utils.training import checkpoint
 from utils.training.device import in_precision
 
+# What is enough to compare two processes is too little, or too slow, to be seen to learn.
+LONGER = {
+    "palindrome": " --model.hidden_size 32 --training.batch_size 64 --data.batches 50",
+    "vae": " --learning_rate 0.002",
+}
+
 
 def option(name):
     return "--precision" if name == "vae" else "--training.precision"
@@ -26,7 +32,7 @@ def learns(name, root, monkeypatch, device):
     """Trained in bfloat16 the loss falls, and the weights are float32; resumed, it stays so."""
     monkeypatch.setattr(files, "ROOT", training_files(root))
     main = importlib.import_module(MODULES[name]).main
-    options = MODELS[name].replace("device cpu", f"device {device}")
+    options = MODELS[name].replace("device cpu", f"device {device}") + LONGER.get(name, "")
     seen, argv = [], [*options.split(), "--ckpt_name", "run", option(name), "bfloat16"]
     head = torch.nn.Linear.forward
 
@@ -40,7 +46,9 @@ def learns(name, root, monkeypatch, device):
     assert main(argv) == 0
     assert set(seen) == {torch.bfloat16}
     first, last = losses(root)[0], losses(root)[-1]
-    assert last < first + 0.01  # last digits are hardly learned in so few steps
+    # Over five seeds lower by 0.18, 0.29, 0.28, 0.95 (palindrome) and 322 nats (VAE), with standard
+    # deviations of 0.04, 0.05, 0.04, 0.05 and 32.
+    assert last < first
     content = checkpoint.load(root / "checkpoints" / "run" / "last.pt")
     assert {tensor.dtype for tensor in content["model"].values()} == {torch.float32}
     epochs = "--epochs" if name == "vae" else "--training.epochs"

@@ -1,10 +1,12 @@
-"""What README prints is what works: every command of it runs, every file it names is there."""
+"""What the pages print is what works: every command runs, every link and picture is there.
 
-import ast
+The pages are README.md, CONTRIBUTING.md and docs/*.md; a command is a line of a ```bash block.
+`uv run X` is run as X: .ci/run tries uv itself.
+"""
+
 import importlib
 import re
 import shlex
-import sys
 
 import numpy as np
 import pytest
@@ -13,21 +15,35 @@ from PIL import Image
 from tests.conftest import REPOSITORY
 from utils.images import mnist
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(
-    {
-        line.split("  #")[0].strip()
-        for block in re.findall(r"```(?:bash|sh)\n(.*?)```", README, flags=re.DOTALL)
-        for line in block.replace("\\\n", " ").splitlines()
-        if line.strip() and not line.startswith("#")
-    }
-)
-# Run elsewhere (CI's own lines) or not by a test: it would fetch, or serve until it is stopped.
-ELSEWHERE = ("pip install", "pytest", "ruff", "git ", "tensorboard", "python -m venv", "source ")
+FILES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
+FILES += sorted((REPOSITORY / "docs").glob("*.md"))
+PAGES = {file.relative_to(REPOSITORY).as_posix(): file.read_text("utf-8") for file in FILES}
+# Run elsewhere (.ci/run) or not by a test: they fetch, or serve until they are stopped.
+ELSEWHERE = ("pip ", "pytest", "ruff ", "git ", "tensorboard", "python3 -m venv", "source ", "uv ")
+LIMITS = {"lines": 160, "words": 1500}  # of README
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(ELSEWHERE)])
-def test_command_of_the_readme(command, shipped, monkeypatch, capsys):
+def commands_of(page):
+    """The commands of a page, each as it is typed in an environment."""
+    for block in re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in line.split("  #")[0].split(" && "):
+                if command.strip() and not command.startswith("#"):
+                    yield re.sub(r"^uv run (?=\S+\.py)", "python ", command.strip())
+
+
+ALL_COMMANDS = {command for page in PAGES.values() for command in commands_of(page)}
+COMMANDS = sorted(command for command in ALL_COMMANDS if not command.startswith(ELSEWHERE))
+
+
+def targets_of(page):
+    """What a page links to or shows, but for the web."""
+    found = re.findall(r"\]\(([^)]+)\)", page)
+    return [target.split("#")[0] for target in found if not target.startswith("https://")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_of_the_pages(command, shipped, monkeypatch, capsys):
     for name in ("models", "vae", "benchmarks"):
         (shipped / name).symlink_to(REPOSITORY / name)
     raw = shipped / "data" / "raw"
@@ -40,7 +56,7 @@ def test_command_of_the_readme(command, shipped, monkeypatch, capsys):
     (shipped / "photos").mkdir()
     for index, picture in enumerate(stand_ins):
         Image.fromarray(picture).save(shipped / "photos" / f"{index}.png")
-    monkeypatch.setattr(mnist, "_mnist", mnist._digits)  # these need no download
+    put_small_mnist(raw / "MNIST" / "raw", monkeypatch)
     monkeypatch.chdir(shipped)
     python, script, *argv = shlex.split(command)
     assert python == "python"
@@ -75,6 +91,18 @@ def test_command_of_the_readme(command, shipped, monkeypatch, capsys):
     assert out
 
 
+def put_small_mnist(folder, monkeypatch):
+    """Writes scikit-learn's digits into files of MNIST's names, so that nothing is downloaded."""
+    folder.mkdir(parents=True)
+    training, test = mnist.digits("digits")
+    arrays = (training.pixels[:, 0], training.labels, test.pixels[:, 0], test.labels)
+    shapes = {name: array.shape for name, array in zip(mnist.FILES, arrays, strict=True)}
+    monkeypatch.setattr(mnist, "FILES", shapes)
+    for (name, shape), array in zip(shapes.items(), arrays, strict=True):
+        header = bytes([0, 0, 8, len(shape)]) + np.array(shape, dtype=">i4").tobytes()
+        (folder / name).write_bytes(header + array.astype(np.uint8).tobytes())
+
+
 QUICK = {
     "lstm": ["--model.hidden_size", "8"],
     "tcn": ["--model.channels", "8"],
@@ -103,30 +131,25 @@ def training_of(module, argv):
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) >= 10
+    assert len(COMMANDS) >= 50
 
 
-def test_every_file_the_readme_links_to_exists():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert "://" not in target
-        assert (REPOSITORY / target).exists(), target
+def test_the_readme_is_short():
+    readme = PAGES["README.md"]
+    assert readme.count("\n") <= LIMITS["lines"]
+    assert len(readme.split()) <= LIMITS["words"]
 
 
-def test_every_import_is_in_the_requirements():
-    """A package that another one happens to bring along must still be named."""
-    listed = set(re.findall(r"^([a-z-]+)>=", (REPOSITORY / "requirements.txt").read_text(), re.M))
-    own = {"data_preparation", "main", "solver", "models", "vae", "utils", "tests", "benchmarks"}
-    package_of = {"PIL": "pillow", "sklearn": "scikit-learn"}
-    for file in REPOSITORY.rglob("*.py"):
-        if any(part.startswith(".") or part in ("venv",) for part in file.parts):
-            continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                names = [node.module]
-            else:
-                continue
-            for name in {name.split(".")[0] for name in names} - own - sys.stdlib_module_names:
-                package = package_of.get(name, name)
-                assert package in listed, f"{file.name} imports {name}, requirements.txt lacks it"
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_links_to_is_there(name):
+    for target in targets_of(PAGES[name]):
+        assert (REPOSITORY / name).parent.joinpath(target).exists(), target
+    for path in re.findall(r"(?:benchmarks|models|tests|utils|vae)/[\w/]+\.py", PAGES[name]):
+        assert (REPOSITORY / path).exists(), path
+
+
+def test_every_figure_is_shown_and_small():
+    shown = {target.rsplit("/", 1)[-1] for page in PAGES.values() for target in targets_of(page)}
+    for figure in (REPOSITORY / "docs" / "figures").iterdir():
+        assert figure.name in shown, figure.name
+        assert figure.stat().st_size < 1_000_000, figure.name

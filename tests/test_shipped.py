@@ -23,12 +23,13 @@ from utils.text.streaming import block_score
 from utils.text.testing import load_text_model
 from utils.text.training import config_type
 from utils.training import checkpoint
-from vae.analysis.disentanglement import information_ratios, mig, names
+from vae.analysis.disentanglement import measure_information, measure_mig, name_latents
 from vae.analysis.latents import MIG_FACTORS
-from vae.analysis.rotation import Whitening, direction_by_mirroring, direction_by_regression
-from vae.data import CATEGORIES, TRAINING_SEED, VALIDATION_SEED, counted, rendered
-from vae.faces.head import NAMES, column, render, sample_factors
-from vae.latents import encode, reconstruction_error
+from vae.analysis.rotation import Whitening, find_by_mirroring, find_by_regression
+from vae.data import TRAINING_SEED, VALIDATION_SEED
+from vae.faces.factors import CATEGORIES, NAMES, column, mark_valid, sample_factors
+from vae.faces.head import render, render_faces
+from vae.latents import encode, measure_reconstruction
 from vae.training import CONFIG
 
 KINDS = {kind: getattr(models, kind) for kind in TRAIN}
@@ -94,7 +95,7 @@ BETAS = (0, 4, 20)
 @pytest.fixture(scope="module")
 def faces():
     """3,000 held-out faces: of fewer, chance agreement makes every ratio look larger."""
-    return rendered(3000, VALIDATION_SEED)
+    return render_faces(3000, VALIDATION_SEED)
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +106,9 @@ def solvers():
 @pytest.fixture(scope="module")
 def ratios(solvers, faces):
     """For each beta, what every latent knows of every factor: (Z, F)."""
+    known = (faces.labels, CATEGORIES, mark_valid(faces.labels))
     return {
-        beta: information_ratios(
-            encode(solver.model, faces)[0].numpy(), faces.labels, CATEGORIES, counted(faces.labels)
-        )
+        beta: measure_information(encode(solver.model, faces).mu.numpy(), *known).ratios
         for beta, solver in solvers.items()
     }
 
@@ -129,17 +129,20 @@ def test_shipped_vae_is_what_it_says(beta):
 
 def test_beta_names_latents(ratios):
     """benchmarks/faces.py measures the same on 5,000 faces."""
-    named = {beta: {name for name in names(table, NAMES) if name} for beta, table in ratios.items()}
+    named = {
+        beta: {name for name in name_latents(table, NAMES) if name}
+        for beta, table in ratios.items()
+    }
     assert set(MIG_FACTORS) <= named[20]
     assert len(named[0]) < 5
     columns = [NAMES.index(name) for name in MIG_FACTORS]
-    gaps = {beta: mig(table, columns)[0] for beta, table in ratios.items()}
+    gaps = {beta: measure_mig(table, columns)[0] for beta, table in ratios.items()}
     assert gaps[20] >= max(0.25, 3 * gaps[0])
 
 
 def test_beta_0_reconstructs_best(solvers, faces):
     errors = {
-        beta: reconstruction_error(solver.model, faces.take(slice(0, 500)), "bernoulli")[0]
+        beta: measure_reconstruction(solver.model, faces.take(slice(0, 500)), "bernoulli")[0]
         for beta, solver in solvers.items()
     }
     assert errors[0] < errors[4] < errors[20]
@@ -155,25 +158,28 @@ def test_mirrored_pairs_find_the_direction_of_yaw(solvers):
         mu, logvar = encode(model, Images(frontal.numpy(), ""))
         flipped, _ = encode(model, Images(frontal.flip(3).numpy(), ""))
         whitening = Whitening.of(mu, logvar)
-        known = direction_by_regression(whitening.white(mu), column(factors, "yaw"))
-        found = direction_by_mirroring(whitening.white(mu), whitening.white(flipped))
+        known = find_by_regression(whitening.whiten(mu), column(factors, "yaw"))
+        found = find_by_mirroring(whitening.whiten(mu), whitening.whiten(flipped))
         assert abs(known @ found) > 0.9
 
 
 @pytest.fixture(scope="module")
 def turned(solvers, faces):
     """Read by a quickly trained network; benchmarks/faces.py trains a better one."""
-    reader = train_reader(rendered(5000, READER_SEED), epochs=6)
-    known, held_out = rendered(1000, TRAINING_SEED), faces.take(slice(0, 300))
+    reader = train_reader(render_faces(5000, READER_SEED), epochs=6)
+    known, held_out = render_faces(1000, TRAINING_SEED), faces.take(slice(0, 300))
     return rotation_errors(solvers[20], reader, known, held_out)
 
 
 def test_faces_turn_to_the_angle_asked_for(turned):
+    # 4.3 with a standard deviation of 0.1 over five seeds, three instruction sets, 1 and 2 threads
     assert max(turned["degrees"]) <= 8
 
 
 def test_turning_keeps_what_else_is_seen(turned):
-    assert min(turned["kept"].values()) >= 0.9
+    # Glasses 0.903 with a standard deviation of 0.006, skin tone 0.903 with 0.008 (0.011 at most in
+    # one setting) over five seeds, three instruction sets, one and two threads; hats always 1.
+    assert min(turned["kept"].values()) >= 0.87
     assert turned["kept"].keys() == {"hat", "glasses", "skin_tone"}
 
 

@@ -19,8 +19,8 @@ from utils.images.mnist import digits
 from utils.training import checkpoint
 from utils.training.run import load_model
 from vae import training as vae_training
-from vae.data import unseen_images
-from vae.latents import bounds
+from vae.data import load_unseen
+from vae.likelihood import estimate_bounds
 from vae.losses import bits_per_dim
 
 OPPONENTS = {"gan": (gan.CONFIG, Generator), "aae": (aae.CONFIG, Autoencoder)}
@@ -104,10 +104,10 @@ def test_shipped_autoencoders_need_few_bits(name, bpd):
     The ladder has 0.495 to beat, in an hour.
     """
     solver = Solver.load(name, device="cpu")
-    images = unseen_images(solver.config.data).take(slice(0, 2000))
+    images = load_unseen(solver.config.data).take(slice(0, 2000))
     elbo, weighted = (
         bits_per_dim(nats, solver.model.shape)
-        for nats in bounds(solver.model, images, "categorical", draws=5)
+        for nats in estimate_bounds(solver.model, images, "categorical", samples=5)
     )
     assert elbo < bpd
     assert weighted < elbo

@@ -223,11 +223,13 @@ class VAETask(Task):
         return columns | {"learning_rate": self.learning_rate}
 
     def describe_data(self) -> str:
-        return f"{self.model.z_dim} latents, {len(self.validation):,} pictures to validate"
+        return (
+            f"{self.model.z_dim} latents; {self.loader.images.summary()}, "
+            f"{len(self.validation):,} to validate"
+        )
 
     def begin(self, run: Run) -> None:
         """Writes samples_0000.png and reconstructions_0000.png of a new run; prints its bits."""
-        print(self.loader.images.summary())
         if run.resumed is None:
             self.milestone({"epoch": 0}, run)
             if self.exact:

@@ -185,6 +185,8 @@ class Model(nn.Module):
             raise SettingError(f"sinusoidal positions need an even model.width, not {width}")
         self.vocabulary = vocabulary
         self.positions = config.positions
+        # The most characters of a text that positions can count; None where there is no end.
+        self.position_limit = config.context if config.positions == "learned" else None
         context = min(config.context, config.window or config.context)
         self.embed = nn.Linear(vocabulary, width)
         if config.positions == "learned":
@@ -206,11 +208,6 @@ class Model(nn.Module):
             for block in self.blocks:  # scale of one (Radford et al. 2019, section 2.3)
                 block.attention.out.weight /= math.sqrt(2 * config.layers)
                 block.mlp[2].weight /= math.sqrt(2 * config.layers)
-
-    @property
-    def position_limit(self) -> int | None:
-        """The most characters that `learned` positions can count; None where there is no end."""
-        return len(self.position_table) if self.positions == "learned" else None
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Codes x (B, T) in 0..V-1, state (count, caches) -> logits (B, T, V), state.

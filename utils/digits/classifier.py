@@ -19,7 +19,6 @@ from utils.files import shown
 from utils.images.data import Batches, Images, unit_range
 from utils.images.mnist import DATASETS, digits
 from utils.training import checkpoint
-from utils.training.device import evaluating
 from utils.training.progress import warmup_cosine
 
 FEATURES = 128
@@ -49,7 +48,8 @@ class DigitClassifier(nn.Module):
 
     def read(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Reads pictures (N, 1, 28, 28): their features (N, 128) and digits (N,), on the CPU."""
-        with evaluating(self) as device:
+        device = self.head.weight.device
+        with torch.no_grad():
             features = torch.cat([self.features(x.to(device)) for x in pictures.split(500)])
             return features.cpu(), self.head(features).argmax(dim=1).cpu()
 

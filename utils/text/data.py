@@ -26,10 +26,7 @@ class TextModel(Protocol):
     """
 
     vocabulary: int
-
-    @property
-    def position_limit(self) -> int | None:
-        """How many characters a text may have, counted from its start; None: any number."""
+    position_limit: int | None  # characters a text may have, counted from its start; None: any
 
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]: ...
 

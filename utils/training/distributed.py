@@ -48,9 +48,6 @@ def join_ranks() -> Iterator[None]:
 
     UserError where another rank ends before this one is done.
     """
-    if not distributed.is_available() or not distributed.is_torchelastic_launched():
-        yield
-        return
     # Optimisers import this. Imported after the ranks have met, it would keep their group, whose
     # threads would then outlive Python, and now and then abort the process at its very end.
     import torch._dynamo

@@ -50,11 +50,21 @@ def fit(task: Task, run: Run, *, quiet: bool = False) -> list[Row]:
 
 
 def start(task: Task, run: Run, *, quiet: bool) -> Progress:
-    """Clears what an earlier run left, says what is to come, and goes on where a run stopped."""
+    """Clears what an earlier run left, says what is to come, and goes on where a run stopped.
+
+    A dry run goes without what a Task does before its first step.
+    """
     if run.writes:
         run.clear()
         if not quiet:
-            print(f"{task.describe()}; writes {run.place}")
+            networks = [net for name, net in task.modules.items() if name != "model"]
+            sizes = [sum(p.numel() for p in net.parameters()) for net in networks or [task.model]]
+            print(
+                f"{task.title}: {' against '.join(f'{size:,}' for size in sizes)} parameters on "
+                f"{task.device}; {task.describe_data()}; {task.config.training.epochs} epochs of "
+                f"{task.loader.steps} steps; writes {run.place}"
+            )
+        if not (quiet or run.dry):
             task.begin(run)
     if not task.ranks_draw_alike and run.ranks > 1:
         distributed.separate_random_numbers()

@@ -56,10 +56,10 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self.rank, self.ranks = distributed.rank(), distributed.size()
 
     @torch.no_grad()
     def step(self) -> None:
+        rank, ranks = distributed.rank(), distributed.size()
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             steps = [torch.zeros_like(p) for p in parameters]
@@ -67,11 +67,11 @@ class Muon(torch.optim.Optimizer):
                 if not self.state[p]:
                     self.state[p]["mean"] = torch.zeros_like(p)
                 mean = self.state[p]["mean"].lerp_(p.grad, 1 - group["momentum"])
-                if index % self.ranks == self.rank:
+                if index % ranks == rank:
                     ahead = p.grad.lerp(mean, group["momentum"])  # Nesterov's
                     matrix = ahead.flatten(1)
                     step.copy_(orthogonalise(matrix).view_as(p) * 0.2 * max(matrix.shape) ** 0.5)
-            if self.ranks > 1:
+            if ranks > 1:
                 distributed.add_up(steps)
             for p, step in zip(parameters, steps, strict=True):
                 p.mul_(1 - group["lr"] * group["weight_decay"])

@@ -34,6 +34,7 @@ class Run(Generic[C]):
     config: C
     checkpoints: Path
     results: Path
+    place: str = "a temporary folder"  # where it writes, in words
     dry: bool = False
     resumed: dict[str, Any] | None = None  # the content of the checkpoint it goes on from
     ranks: int = 1  # processes that train together
@@ -43,13 +44,6 @@ class Run(Generic[C]):
     @property
     def name(self) -> str:
         return self.config.model.name
-
-    @property
-    def place(self) -> str:
-        """Where it writes, in words."""
-        if self.dry:
-            return "a temporary folder"
-        return f"{shown(self.checkpoints)}/ and {shown(self.results)}/"
 
     def files(self) -> list[Path]:
         """Lists what training wrote into the checkpoint folder."""
@@ -79,26 +73,35 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
     run: rank 0 looks at its files. UserError as in `start_run` and `resume_run`.
     """
     temporary = tempfile.TemporaryDirectory(prefix="dry-run-") if call.dry_run else nullcontext()
-    with distributed.join_ranks(), temporary as folder:
+    together = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    with distributed.join_ranks() if together else nullcontext(), temporary as folder:
         if call.resume:
             run = resume_run(call)
         elif call.dry_run:
             run = Run(call.config, Path(folder, "checkpoints"), Path(folder, "results"), dry=True)
         else:
             run = distributed.ask_first(lambda: start_run(call))
-        training = run.config.training
-        rows = distributed.own_rows(training.batch_size)
-        rank, ranks = distributed.rank(), distributed.size()
-        torch.manual_seed(training.seed)
-        yield dataclasses.replace(run, rows=rows, ranks=ranks, writes=rank == 0)
+        if together:
+            rows = distributed.own_rows(run.config.training.batch_size)
+            ranks, writes = distributed.size(), distributed.rank() == 0
+            run = dataclasses.replace(run, ranks=ranks, writes=writes, rows=rows)
+        torch.manual_seed(run.config.training.seed)
+        yield run
         if run.dry:
             print("dry run: one tiny pass of everything went well; nothing was kept")
 
 
+def place_run(config: C, **further: Any) -> Run[C]:
+    """Makes a run with the folders of its name. UserError where a folder cannot have it."""
+    checkpoints = files.checkpoint_folder(config.model.name)
+    results = files.result_folder(config.model.name)
+    place = f"{shown(checkpoints)}/ and {shown(results)}/"
+    return Run(config, checkpoints, results, place, **further)
+
+
 def start_run(call: Call[C]) -> Run[C]:
     """Makes a new run. UserError where it exists, unless --overwrite is given."""
-    name = call.config.model.name
-    run = Run(call.config, files.checkpoint_folder(name), files.result_folder(name))
+    run = place_run(call.config)
     if run.files() and not call.overwrite:
         raise UserError(
             f"{shown(run.checkpoints)} exists: --resume goes on with it, "
@@ -112,16 +115,15 @@ def resume_run(call: Call[C]) -> Run[C]:
 
     UserError where there is nothing to resume, or where an override would change the model or data.
     """
-    name = call.config.model.name
-    folders = files.checkpoint_folder(name), files.result_folder(name)
-    last = folders[0] / "last.pt"
-    content = distributed.ask_first(lambda: read_last(Run(call.config, *folders)))
+    run = place_run(call.config)
+    last = run.checkpoints / "last.pt"
+    content = distributed.ask_first(lambda: read_last(run))
     saved = build(content["config"], type(call.config), last)
     for (section, name), value in call.overrides.items():
         before = getattr(getattr(saved, section), name)
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
             raise UserError(f"{section}.{name} was {before!r} and cannot change with --resume")
-    run = Run(override(saved, call.overrides), *folders, resumed=content)
+    run = place_run(override(saved, call.overrides), resumed=content)
     if content["epoch"] >= run.config.training.epochs:
         print(f"{run.name} is finished: only more training.epochs than {content['epoch']} go on")
     for section, values in dataclasses.asdict(run.config).items():

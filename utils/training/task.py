@@ -92,18 +92,8 @@ class Task(ABC):
     def describe_data(self) -> str:
         """Says how much there is to train on and to validate."""
 
-    def describe(self) -> str:
-        """Says in one line what is about to happen, before it takes long."""
-        networks = [net for name, net in self.modules.items() if name != "model"] or [self.model]
-        sizes = [f"{sum(p.numel() for p in net.parameters()):,}" for net in networks]
-        return (
-            f"{self.title}: {' against '.join(sizes)} parameters on {self.device}; "
-            f"{self.describe_data()}; {self.config.training.epochs} epochs of "
-            f"{self.loader.steps} steps"
-        )
-
     def begin(self, run: Run) -> None:
-        """Says what deserves attention beforehand; records where a new run starts from."""
+        """Says what deserves attention, and records where a new run starts from."""
 
     def milestone(self, row: Row, run: Run) -> None:
         """Writes pictures or texts at an epoch that is kept."""
