@@ -19,6 +19,7 @@ from utils.errors import UserError
 
 MEMORY_LIMIT = 10**9  # bytes of pixels; more than that stays on disk
 SAMPLE = 1000  # pictures whose values a summary gives the range of
+Shape = tuple[int, int, int]  # (C, H, W)
 
 
 class Rows:
@@ -61,8 +62,7 @@ class Images:
         return len(self.pixels)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)"""
+    def shape(self) -> Shape:
         return tuple(self.pixels.shape[1:])
 
     def read(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
@@ -81,14 +81,18 @@ class Images:
         """Reads the pictures at these rows as float32 (B, C, H, W) in [0, 1]."""
         return unit_range(self.read(rows))
 
+    def parts(self, size: int, device: torch.device) -> Iterator[torch.Tensor]:
+        """Yields all pictures in order, `size` of them at a time, as floats on a device."""
+        for start in range(0, len(self), size):
+            yield self.floats(slice(start, start + size)).to(device)
+
     def take(self, rows: np.ndarray | slice) -> "Images":
         """Returns the pictures at these rows, with their labels; copied if they fit into memory."""
         rows = np.arange(len(self))[rows]
         large = len(rows) * math.prod(self.shape) > MEMORY_LIMIT
         pixels = Rows(self.pixels, rows) if large else np.array(self.pixels[rows])
-        return replace(
-            self, pixels=pixels, labels=None if self.labels is None else self.labels[rows]
-        )
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, pixels=pixels, labels=labels)
 
     def summary(self) -> str:
         """Says in a line how many there are, how large, the range of their values, where from."""

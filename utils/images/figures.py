@@ -21,11 +21,7 @@ def frame_rows(pictures: torch.Tensor, frame: int = 2) -> np.ndarray:
 
 
 def picture_rows(
-    pictures: torch.Tensor,
-    path: Path,
-    *,
-    rows: Sequence[str] = (),
-    columns: Sequence[str] = (),
+    pictures: torch.Tensor, path: Path, *, rows: Sequence[str] = (), columns: Sequence[str] = ()
 ) -> Path:
     """Writes pictures (R, N, C, H, W) in [0, 1] as R rows of N, labelled; returns the path."""
     strips = frame_rows(pictures)

@@ -1,4 +1,4 @@
-"""Reads pictures of a folder, of a .npy or .npz file, or of CelebA.
+"""Reads pictures of a folder (at any depth), of a .npy or .npz file, or of CelebA.
 
     images = load_images(Path("photos"))        # (N, 3, 64, 64), however they were stored
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from utils.errors import UserError
 from utils.files import shown
-from utils.images.data import MEMORY_LIMIT, Images
+from utils.images.data import MEMORY_LIMIT, Images, Shape
 from utils.images.store import collect, first_names, quiet_pillow, stamp
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
@@ -28,9 +28,8 @@ ARRAYS = "uint8 (N, H, W), (N, H, W, 3), (N, H, W, 1), (N, 3, H, W) or (N, 1, H,
 def load_images(
     path: Path, size: int = 64, channels: int = 3, memory_limit: int = MEMORY_LIMIT
 ) -> Images:
-    """Loads the images of a folder (at any depth), of a .npy or .npz file, or of CelebA.
+    """Loads images, each cropped to its centre square and resized to (channels, size, size).
 
-    Each is cropped to its centre square and resized to (channels, size, size); channels is 1 or 3.
     Above memory_limit bytes of pixels they are decoded once, into data/images/, and stay on disk.
     UserError where there is nothing to read.
     """
@@ -58,7 +57,7 @@ def load_images(
     )
 
 
-def load_picture(path: Path, shape: tuple[int, int, int] = (3, 64, 64)) -> np.ndarray:
+def load_picture(path: Path, shape: Shape = (3, 64, 64)) -> np.ndarray:
     """Loads a picture of any size and kind as uint8 (C, H, W). UserError if it cannot be read."""
     if not Path(path).is_file():
         raise UserError(f"no such picture: {shown(path)}")
@@ -71,12 +70,7 @@ def load_picture(path: Path, shape: tuple[int, int, int] = (3, 64, 64)) -> np.nd
         ) from None
 
 
-# A folder
-
-
-def _load_files(
-    folder: Path, files: Sequence[str], shape: tuple[int, int, int], memory_limit: int
-) -> Images:
+def _load_files(folder: Path, files: Sequence[str], shape: Shape, memory_limit: int) -> Images:
     """Loads files of a folder; those that cannot be read are left out, with a printed line."""
 
     def read(name: str) -> np.ndarray | None:
@@ -104,18 +98,13 @@ def _image_files(folder: Path) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        for name in files:
-            file = Path(here, name)
-            if file.suffix.lower() in ENDINGS and not _is_hidden(name) and file.is_file():
+        folders[:] = sorted(name for name in folders if name[0] != "." and name != "__MACOSX")
+        for file in (Path(here, name) for name in files if name[0] != "."):
+            if file.suffix.lower() in ENDINGS and file.is_file():
                 names.append(file.relative_to(folder).as_posix())
     if not names:
         raise UserError(f"{shown(folder)}/ has no images in it ({', '.join(ENDINGS)})")
     return sorted(names)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"  # what macOS adds to its archives
 
 
 def _celeba_files(folder: Path) -> list[str]:
@@ -133,7 +122,7 @@ def _celeba_files(folder: Path) -> list[str]:
     return [f"img_align_celeba/{name}" for name in names]
 
 
-def decode_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+def decode_picture(path: Path, shape: Shape) -> np.ndarray:
     """Decodes an image file into uint8 (C, H, W). Raises what Pillow raises for a broken one."""
     with Image.open(path, formats=FORMATS) as image:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, many times faster. Twice the wanted
@@ -142,15 +131,14 @@ def decode_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
         return _fit(ImageOps.exif_transpose(image), shape)  # turned as the camera was held
 
 
-def _fit(image: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
+def _fit(image: Image.Image, shape: Shape) -> np.ndarray:
     """Fits a picture of any size and mode: its centre square, resized, as uint8 (C, H, W)."""
     channels, height, width = shape
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image = _make_opaque(_to_eight_bits(image.crop((left, top, left + side, top + side))))
     image = image.convert("L" if channels == 1 else "RGB")
-    image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    pixels = np.asarray(image)
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0))
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)  # (C, H, W)
 
 
@@ -171,20 +159,17 @@ def _make_opaque(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
-# An array
-
-
-def _load_array(path: Path, shape: tuple[int, int, int], memory_limit: int) -> Images:
+def _load_array(path: Path, shape: Shape, memory_limit: int) -> Images:
     """Loads the one array of a .npy or .npz file that holds images; UserError for none or many."""
     arrays = _read_arrays(path)
-    stacks = {name: array for name, array in arrays.items() if _is_stack(array)}
+    stacks = [array for array in arrays.values() if _is_stack(array)]
     if len(stacks) != 1:
         found = ", ".join(f"{name} {_describe(array)}" for name, array in arrays.items())
         raise UserError(
             f"{shown(path)} has {len(stacks) or 'no'} arrays of images (found: "
             f"{found or 'nothing'}): right would be one array, {ARRAYS}"
         )
-    (stack,) = stacks.values()
+    (stack,) = stacks
     if stack.ndim == 3:
         stack = stack[:, None]  # (N, 1, H, W)
     elif stack.shape[3] in (1, 3):
@@ -240,7 +225,6 @@ def _is_stack(array: Any) -> bool:
 
 def _describe(array: Any) -> str:
     """Describes an array for a message: its type and shape."""
-    if array is None:
-        return "of Python objects"
-    is_array = isinstance(array, np.ndarray)
-    return f"{array.dtype} {array.shape}" if is_array else type(array).__name__
+    if isinstance(array, np.ndarray):
+        return f"{array.dtype} {array.shape}"
+    return "of Python objects" if array is None else type(array).__name__

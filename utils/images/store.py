@@ -22,31 +22,26 @@ from tqdm import tqdm
 from utils import files
 from utils.errors import UserError
 from utils.files import lock, shown
+from utils.images.data import Shape
 
+Read = Callable[[Any], np.ndarray | None]  # an item -> uint8 (C, H, W); None: it is unreadable
 BLOCK = 256  # pictures under way at a time, so that the queue never holds them all
 ABANDONED = 3600  # seconds without a write, after which a half-written file is nobody's
 HEADER = 128  # bytes of a .npy file before its numbers
 
 
 def collect(
-    read: Callable[[Any], np.ndarray | None],
-    items: Sequence[Any],
-    shape: tuple[int, int, int],
-    key: tuple,
-    source: str,
-    memory_limit: int,
+    read: Read, items: Sequence[Any], shape: Shape, key: tuple, source: str, memory_limit: int
 ) -> tuple[np.ndarray, list[Any]]:
     """Reads every item with read(item) into uint8 (N, C, H, W); returns them and the unreadable.
 
-    A picture is None where its item cannot be read; UserError where that is all of them. The array
-    is in memory, or above memory_limit a map of data/images/<digest of key and shape>.npy, which is
-    used again as long as the key is the same.
+    UserError where that is all of them. The array is in memory, or above memory_limit a map of
+    data/images/<digest of key and shape>.npy, used again as long as the key is the same.
     """
     needed = len(items) * math.prod(shape)
     if needed <= memory_limit:
         pixels = np.empty((len(items), *shape), np.uint8)
-        broken = _read_all(read, items, pixels.__setitem__)
-        _check_some(items, broken, source)
+        broken = _read_all(read, items, source, pixels.__setitem__)
         return pixels[: len(items) - len(broken)], broken
     # repr, since a file's name need not be valid text.
     digest = hashlib.sha256(repr((key, shape)).encode()).hexdigest()[:32]
@@ -63,7 +58,7 @@ def collect(
     return pixels, broken
 
 
-def _open_map(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
+def _open_map(path: Path, shape: Shape) -> np.ndarray | None:
     """Opens a memory map (N, C, H, W) written before; None where there is no sound one."""
     try:
         pixels = np.lib.format.open_memmap(path, mode="r")
@@ -73,11 +68,7 @@ def _open_map(path: Path, shape: tuple[int, int, int]) -> np.ndarray | None:
 
 
 def _write_map(
-    path: Path,
-    read: Callable[[Any], np.ndarray | None],
-    items: Sequence[Any],
-    shape: tuple[int, int, int],
-    source: str,
+    path: Path, read: Read, items: Sequence[Any], shape: Shape, source: str
 ) -> list[Any]:
     """Writes every picture that can be read into a .npy file; returns the items that cannot.
 
@@ -92,8 +83,9 @@ def _write_map(
     try:
         with open(partial, "wb") as file:
             file.seek(HEADER)
-            broken = _read_all(read, items, lambda _, picture: file.write(picture.tobytes()))
-            _check_some(items, broken, source)
+            broken = _read_all(
+                read, items, source, lambda _, picture: file.write(picture.tobytes())
+            )
             file.seek(0)  # only now it is known how many pictures there are
             header = {"descr": "|u1", "fortran_order": False}
             header["shape"] = (len(items) - len(broken), *shape)
@@ -108,11 +100,9 @@ def _write_map(
 
 
 def _read_all(
-    read: Callable[[Any], np.ndarray | None],
-    items: Sequence[Any],
-    keep: Callable[[int, np.ndarray], Any],
+    read: Read, items: Sequence[Any], source: str, keep: Callable[[int, np.ndarray], Any]
 ) -> list[Any]:
-    """Reads all items by a few threads; returns those for which read(item) was None.
+    """Reads all items by a few threads; returns the unreadable. UserError where that is all.
 
     Of the others, keep(n, picture) is called with n = 0, 1, 2, ... in the order of the items.
     Pillow decodes outside Python's lock, so the threads do run side by side.
@@ -130,16 +120,12 @@ def _read_all(
                     keep(kept, picture)
                     kept += 1
                 bar.update()
-    return broken
-
-
-def _check_some(items: Sequence[Any], broken: list[Any], source: str) -> None:
-    """Raises a UserError where no item at all can be read."""
     if len(broken) == len(items):
         raise UserError(
             f"{source}: none of its {len(items):,} image files can be read "
             f"({first_names(broken)}): right would be pictures that an image viewer opens"
         )
+    return broken
 
 
 def first_names(names: list[Any]) -> str:

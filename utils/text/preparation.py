@@ -17,23 +17,21 @@ from utils.errors import UserError
 from utils.files import data_folder, shown
 
 FORMATS = ("one_hot", "codes")
+OURS = ("alphabet.npy", "codes.npy", "sample_*.npy")  # files that `write` makes
 BLOCK = 2**20  # bytes or characters that are worked on at a time
 
 
 def read_text(file: Path, *, raw: bool = False) -> str:
-    """Reads a UTF-8 file, its line ends as they are.
-
-    Unless raw, the text is lower-cased and its empty lines are left out. UserError where the file
-    holds no such text.
-    """
+    """Reads a file as `read_blocks` does, into one string."""
     return "".join(read_blocks(file, raw=raw))
 
 
 def read_blocks(file: Path, *, raw: bool = False, size: int = BLOCK) -> list[str]:
-    """Reads a file as `read_text` does, in blocks of about `size` bytes that end with a line.
+    """Reads a UTF-8 file, its line ends as they are, in blocks of about `size` bytes: whole lines.
 
-    As one string a large text would take several times its size: four bytes for each character
-    where a single one of them needs as many, and all of it once more while it is lower-cased.
+    Unless raw, the text is lower-cased and its empty lines are left out. UserError where the file
+    holds no such text. As one string a large text would take several times its size: four bytes for
+    each character where a single one needs as many, and all of it once more to lower its case.
     """
     blocks, place = [], 0
     try:
@@ -83,18 +81,12 @@ def encode_text(blocks: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
     alphabet: the sorted characters, one each. codes: uint8, or uint16 or uint32 where V needs it.
     """
-    alphabet = np.array(sorted(set().union(*map(_present, blocks))))
-    code_of = np.zeros(max(256, alphabet[-1] + 1), dtype=np.min_scalar_type(len(alphabet) - 1))
-    code_of[alphabet] = np.arange(len(alphabet))
-    codes = []
-    for encoded, points in map(_points, blocks):
-        if points.dtype == code_of.dtype == np.uint8:  # the same, several times as fast
-            coded = encoded.translate(code_of[:256].tobytes())
-            codes.append(np.frombuffer(coded, dtype=np.uint8))
-        else:
-            codes.append(code_of[points])
-    characters = np.array([chr(point) for point in alphabet])
-    return characters, codes[0] if len(codes) == 1 else np.concatenate(codes)
+    alphabet = np.array(sorted(set().union(*blocks)))
+    numbers = alphabet.view(np.uint32)  # in Unicode
+    code_of = np.zeros(numbers[-1] + 1, dtype=np.min_scalar_type(len(alphabet) - 1))
+    code_of[numbers] = np.arange(len(alphabet))
+    encoded = (np.frombuffer(block.encode("utf-32-le"), dtype="<u4") for block in blocks)
+    return alphabet, np.concatenate([code_of[numbers] for numbers in encoded])
 
 
 def split_lines(alphabet: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
@@ -104,24 +96,6 @@ def split_lines(alphabet: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
     return np.split(codes, np.flatnonzero(ends) + 1)
 
 
-def _points(block: str) -> tuple[bytes, np.ndarray]:
-    """Returns a block's characters as bytes and as numbers: uint8 if all are ASCII, else uint32."""
-    coding, kind = ("ascii", np.uint8) if block.isascii() else ("utf-32-le", np.uint32)
-    encoded = block.encode(coding)
-    return encoded, np.frombuffer(encoded, dtype=kind)
-
-
-def _present(block: str) -> set[int]:
-    """Returns the numbers of the characters that occur in a block."""
-    encoded, points = _points(block)
-    if points.dtype == np.uint8:
-        usual = set(encoded[:10_000])
-        return usual | set(encoded.translate(None, delete=bytes(usual)))  # the few others
-    present = np.zeros(0x110000, dtype=bool)  # every Unicode character
-    present[points] = True
-    return set(np.flatnonzero(present).tolist())
-
-
 def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> int:
     """Writes alphabet (V,) and codes (N,) beside `folder` and moves them there when all is whole.
 
@@ -129,7 +103,7 @@ def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> i
     UserError where the folder holds something that was not prepared by this file, or the disk has
     no room for one-hot vectors.
     """
-    if folder.exists() and not all(_ours(entry) for entry in folder.iterdir()):
+    if folder.exists() and not all(any(map(entry.match, OURS)) for entry in folder.iterdir()):
         raise UserError(f"{shown(folder)} holds other files: choose another --name")
     folder.parent.mkdir(parents=True, exist_ok=True)
     needed = len(codes) * len(alphabet) if form == "one_hot" else codes.nbytes
@@ -156,11 +130,6 @@ def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> i
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return len(lines)
-
-
-def _ours(entry: Path) -> bool:
-    """Says whether `write` makes files of this name."""
-    return entry.name in ("alphabet.npy", "codes.npy") or entry.match("sample_*.npy")
 
 
 def prepare(file: Path, name: str, *, raw: bool = False, form: str = "one_hot") -> Path:
