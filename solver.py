@@ -28,7 +28,6 @@ from utils.training.run import open_run
 from vae.analysis.latents import Analysis, analyse, label_row, sweep
 from vae.analysis.rotation import learn_rotation
 from vae.data import load_pictures
-from vae.ladder import AnyVAE
 from vae.latents import (
     build_manifold,
     count_columns,
@@ -40,6 +39,7 @@ from vae.latents import (
     reconstruct,
 )
 from vae.likelihood import likelihood_line
+from vae.networks import VAE
 from vae.training import VAEConfig, VAETask, build_model
 
 SWEEP = torch.linspace(-3, 3, 9)
@@ -49,7 +49,7 @@ SHOWN = 40  # latents in a figure; of more, those with the most KL
 class Solver:
     """A variational autoencoder with its configuration, and everything that is done with it."""
 
-    def __init__(self, config: VAEConfig, model: AnyVAE) -> None:
+    def __init__(self, config: VAEConfig, model: VAE) -> None:
         self.config = config
         self.model = model
         self.results = files.result_folder(config.model.name)
@@ -58,7 +58,7 @@ class Solver:
     def load(name: str, epoch: str | None = None, *, device: str = "auto") -> "Solver":
         """Loads the model of checkpoints/<name>/, else of pretrained/<name>.pt, and its config."""
 
-        def build(config: VAEConfig, content: dict) -> AnyVAE:
+        def build(config: VAEConfig, content: dict) -> VAE:
             return build_model(content.get("shape"), config)
 
         model, config, _ = load_model(VAEConfig, name, epoch, build, device)

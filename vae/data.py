@@ -5,7 +5,7 @@ from pathlib import Path
 
 from utils.config import key
 from utils.images import mnist
-from utils.images.data import Images, split
+from utils.images.data import Images, Shape, split
 from utils.images.files import load_images
 from vae.faces.head import render_faces
 from vae.networks import SIDES
@@ -23,9 +23,7 @@ class DataConfig:
     data: str | None = key("a folder of pictures, or an .npz; null: the data set")
     bits: int = key("bits of a pixel's value, which has 2**bits levels", low=1, high=8)
     images: int = key(
-        "pictures to train on: faces are rendered, of other data sets it is the most",
-        low=1,
-        dry=24,
+        "pictures to train on: faces are rendered, of other data sets it is the most", low=1, dry=24
     )
     held_out: int = key("pictures kept for validation, counted like images", low=1, dry=8)
 
@@ -47,7 +45,7 @@ def load_pictures(data: DataConfig, network: str, *, few: bool = False) -> tuple
     return replace(training, bits=data.bits), replace(validation, bits=data.bits)
 
 
-def load_validation(data: DataConfig, shape: tuple[int, int, int]) -> Images:
+def load_validation(data: DataConfig, shape: Shape) -> Images:
     """Loads the pictures for validation: none of the training pictures, always the same ones."""
     if data.data is None and data.dataset == "faces":
         images = render_faces(data.held_out, VALIDATION_SEED)
@@ -63,7 +61,7 @@ def load_unseen(data: DataConfig) -> Images | None:
     return None
 
 
-def load_parts(data: DataConfig, shape: tuple[int, int, int]) -> tuple[Images, Images]:
+def load_parts(data: DataConfig, shape: Shape) -> tuple[Images, Images]:
     """Loads training and validation pictures that exist as files."""
     if data.data is not None:
         channels, side, _ = shape

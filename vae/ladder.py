@@ -17,21 +17,13 @@ is the same for all z1; one computed from z1 gained nothing in the first epoch o
 """
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import nn
 
-from vae.networks import (
-    VAE,
-    ModelConfig,
-    Outputs,
-    Posterior,
-    check_shape,
-    initialise,
-    reparametrise,
-    split_levels,
-)
+from utils.images.data import Shape
+from vae.networks import VAE, ModelConfig, Outputs, Posterior, reparametrise, split_levels
 
 
 def activate(channels: int) -> tuple[nn.Module, nn.Module]:
@@ -54,9 +46,6 @@ class ResidualBlock(nn.Module):
             *activate(channels),
             nn.Conv2d(channels, channels, kernel_size=3, padding=1),
         )
-
-    def start_at_zero(self) -> None:
-        nn.init.zeros_(self.layers[-1].weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.layers(x)
@@ -107,10 +96,6 @@ class Rung(nn.Module):
             nn.Conv2d(2 * features, 2 * maps, kernel_size=3, padding=1),  # (B, 2 M, H, W)
         )
         self.spread = nn.Conv2d(maps, features, kernel_size=1)  # (B, F, H, W)
-
-    def start_at_zero(self) -> None:
-        """Makes the posterior the prior, whatever the picture."""
-        nn.init.zeros_(self.meeting[-1].weight)
 
     def infer(self, h: torch.Tensor, seen: torch.Tensor) -> Posterior:
         """The decoder's and the encoder's features (B, F, H, W) -> mu and logvar (B, M, H, W)."""
@@ -188,34 +173,24 @@ class LadderDecoder(nn.Module):
         return Outputs(self.layers(h), z, mu, logvar)
 
 
-class LadderVAE(nn.Module):
-    """A variational autoencoder with latents in layers; it has the methods of `VAE`.
+class LadderVAE(VAE):
+    """A variational autoencoder with latents in layers: z_dim is Z', those of all of them."""
 
-    z_dim is Z', the latents of all layers together.
-    """
+    networks: ClassVar = {"ladder": (LadderEncoder, LadderDecoder)}
 
-    def __init__(
-        self, shape: tuple[int, int, int], config: ModelConfig, levels: int | None = None
-    ) -> None:
-        super().__init__()
-        check_shape(shape, config.network)
-        self.shape, self.levels = tuple(shape), levels
-        self.encoder = LadderEncoder(shape[0], config.z_dim)
-        self.decoder = LadderDecoder(shape[0] * (levels or 1), config.z_dim)
+    def __init__(self, shape: Shape, config: ModelConfig, levels: int | None = None) -> None:
+        super().__init__(shape, config, levels)
         self.z_dim = self.decoder.z_dim
-        initialise(self)
         for module in self.modules():
-            if isinstance(module, ResidualBlock | Rung):
-                module.start_at_zero()
+            if isinstance(module, ResidualBlock):
+                nn.init.zeros_(module.layers[-1].weight)
+            elif isinstance(module, Rung):  # the posterior is the prior, whatever the picture
+                nn.init.zeros_(module.meeting[-1].weight)
 
     def encode(self, x: torch.Tensor) -> Posterior:
         """Pictures (B, C, H, W) in [0, 1] -> mu and logvar (B, Z'), each given the mu above."""
         outputs = self(x, x.new_zeros(len(x), self.z_dim))
         return Posterior(outputs.mu, outputs.logvar)
-
-    def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Latents (B, Z') -> logits of the pictures (B, C, H, W), or of their levels, L last."""
-        return split_levels(self.decoder(z), self.levels)
 
     def sample(self, seen: Seen, epsilon: torch.Tensor | None = None) -> Outputs:
         """Samples z from what the encoder saw, with noise (B, Z') or its own, and decodes it."""
@@ -224,10 +199,3 @@ class LadderVAE(nn.Module):
             epsilon = torch.randn(len(mu), self.z_dim, device=mu.device, dtype=mu.dtype)
         outputs = self.decoder.sample(seen, epsilon)
         return outputs._replace(logits=split_levels(outputs.logits, self.levels))
-
-    def forward(self, x: torch.Tensor, epsilon: torch.Tensor | None = None) -> Outputs:
-        """Pictures (B, C, H, W) in [0, 1], noise (B, Z') -> logits, z, mu and logvar."""
-        return self.sample(self.encoder(x), epsilon)
-
-
-AnyVAE = VAE | LadderVAE

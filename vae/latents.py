@@ -6,9 +6,8 @@ import torch
 
 from utils.images.data import Images
 from utils.training.device import evaluating
-from vae.ladder import AnyVAE
 from vae.losses import kl_per_dim, reconstruction
-from vae.networks import Posterior
+from vae.networks import VAE, Posterior
 
 # From a model's logits, (B, C, H, W) or with L levels (B, C, H, W, L), to pictures in [0, 1].
 ToPictures = Callable[[torch.Tensor], torch.Tensor]
@@ -40,17 +39,14 @@ def sample_levels(seed: int) -> ToPictures:
     return sample
 
 
-def encode(model: AnyVAE, images: Images, part: int = 256) -> Posterior:
+def encode(model: VAE, images: Images, part: int = 256) -> Posterior:
     """Encodes all pictures: mu and logvar (N, Z) of their posteriors, on the CPU."""
-    parts = []
     with evaluating(model) as device:
-        for start in range(0, len(images), part):
-            x = images.floats(slice(start, start + part))
-            parts.append(torch.stack(model.encode(x.to(device))).cpu())
+        parts = [torch.stack(model.encode(x)).cpu() for x in images.parts(part, device)]
     return Posterior(*torch.cat(parts, dim=1))
 
 
-def measure_kl(model: AnyVAE, images: Images, part: int = 256) -> torch.Tensor:
+def measure_kl(model: VAE, images: Images) -> torch.Tensor:
     """Measures the KL of every latent, the mean over all pictures: nats (Z,), on the CPU.
 
     On a ladder it is that for one sample of the latents above.
@@ -58,14 +54,14 @@ def measure_kl(model: AnyVAE, images: Images, part: int = 256) -> torch.Tensor:
     total = torch.zeros(model.z_dim)
     with evaluating(model) as device, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for start in range(0, len(images), part):
-            outputs = model(images.floats(slice(start, start + part)).to(device))
+        for x in images.parts(256, device):
+            outputs = model(x)
             total += kl_per_dim(outputs.mu, outputs.logvar).sum(dim=0).cpu()
     return total / len(images)
 
 
 def decode(
-    model: AnyVAE, z: torch.Tensor, to_pictures: ToPictures = take_mean, part: int = 256
+    model: VAE, z: torch.Tensor, to_pictures: ToPictures = take_mean, part: int = 256
 ) -> torch.Tensor:
     """Decodes latents (N, Z) into pictures (N, C, H, W) in [0, 1], on the CPU."""
     with evaluating(model) as device:
@@ -74,7 +70,7 @@ def decode(
 
 
 def generate(
-    model: AnyVAE, count: int, seed: int, to_pictures: ToPictures = take_mean
+    model: VAE, count: int, seed: int, to_pictures: ToPictures = take_mean
 ) -> torch.Tensor:
     """Generates pictures (count, C, H, W) of z ~ N(0, I), of a seed the same z for every model."""
     generator = torch.Generator().manual_seed(seed)
@@ -86,7 +82,7 @@ def count_columns(count: int) -> int:
     return max(n for n in range(1, 9) if count % n == 0)
 
 
-def generate_gallery(model: AnyVAE, count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
+def generate_gallery(model: VAE, count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
     """Generates pictures in rows of 8 or fewer, (R, N, C, H, W), and the labels of their columns.
 
     Of distributions over levels, the likeliest levels stand beside sampled ones, of the same z.
@@ -94,26 +90,21 @@ def generate_gallery(model: AnyVAE, count: int, seed: int) -> tuple[torch.Tensor
     ways = {"": take_mean}
     if model.levels:
         ways = {"likeliest levels": take_likeliest, "drawn levels": sample_levels(seed)}
-    columns = count_columns(count)
-    pictures = [
-        generate(model, count, seed, way).unflatten(0, (-1, columns)) for way in ways.values()
-    ]
-    return torch.cat(pictures, dim=1), [label for label in ways if label]
+    pictures = torch.stack([generate(model, count, seed, way) for way in ways.values()])
+    rows = pictures.unflatten(1, (-1, count_columns(count)))  # (ways, R, N, C, H, W)
+    return torch.cat(list(rows), dim=1), [label for label in ways if label]
 
 
-def reconstruct(model: AnyVAE, images: Images) -> torch.Tensor:
+def reconstruct(model: VAE, images: Images) -> torch.Tensor:
     """Decodes the mean of what pictures are encoded to: (N, C, H, W) in [0, 1]."""
     return decode(model, encode(model, images).mu)
 
 
-def measure_reconstruction(
-    model: AnyVAE, images: Images, likelihood: str, part: int = 256
-) -> tuple[float, float]:
+def measure_reconstruction(model: VAE, images: Images, likelihood: str) -> tuple[float, float]:
     """Measures decoded means over all pictures: nats of a picture, squared error of a pixel."""
     nats = squared = 0.0
     with evaluating(model) as device:
-        for start in range(0, len(images), part):
-            x = images.floats(slice(start, start + part)).to(device)
+        for x in images.parts(256, device):
             logits = model.decode(model.encode(x).mu)
             nats += reconstruction(logits, x, likelihood).sum().item()
             squared += ((take_mean(logits) - x) ** 2).flatten(1).mean(dim=1).sum().item()
@@ -123,8 +114,7 @@ def measure_reconstruction(
 def build_manifold(side: int) -> torch.Tensor:
     """Builds a grid (side, side, 2) of two latents: the first grows along a row, the other upwards.
 
-    At the percentiles 100 (i + 1/2) / side of the prior N(0, 1): every point stands for the same
-    share of it.
+    At the percentiles 100 (i + 1/2) / side of N(0, 1), every point stands for the same share of it.
     """
     values = torch.special.ndtri((torch.arange(side) + 0.5) / side)
     second, first = torch.meshgrid(values.flip(0), values, indexing="ij")

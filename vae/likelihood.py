@@ -1,11 +1,12 @@
 """How likely a trained model finds pictures: two bounds on -log p(x), in nats and in bits."""
 
+import math
+
 import torch
 from tqdm import tqdm
 
 from utils.images.data import Images
 from utils.training.device import evaluating
-from vae.ladder import AnyVAE
 from vae.losses import (
     bits_per_dim,
     importance_weighted_bound,
@@ -13,10 +14,11 @@ from vae.losses import (
     log_importance_weights,
     reconstruction,
 )
+from vae.networks import VAE
 
 
 def estimate_bounds(
-    model: AnyVAE, images: Images, likelihood: str, samples: int, seed: int = 0, part: int = 100
+    model: VAE, images: Images, likelihood: str, samples: int, seed: int = 0
 ) -> tuple[float, float]:
     """Estimates two upper bounds on -log p(x), the means over all pictures in nats.
 
@@ -24,11 +26,10 @@ def estimate_bounds(
     one from several importance-weighted z. The encoder runs once for all of them.
     """
     loose = tight = 0.0
-    parts = range(0, len(images), part)
     with evaluating(model) as device, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for start in tqdm(parts, unit="part", disable=None, leave=False):
-            x = images.floats(slice(start, start + part)).to(device)
+        parts, count = images.parts(100, device), math.ceil(len(images) / 100)
+        for x in tqdm(parts, total=count, unit="part", disable=None, leave=False):
             seen = model.encoder(x)
             weights = []
             for k in range(samples):
@@ -41,7 +42,7 @@ def estimate_bounds(
     return loose / len(images), tight / len(images)
 
 
-def likelihood_line(model: AnyVAE, images: Images, samples: int) -> str:
+def likelihood_line(model: VAE, images: Images, samples: int) -> str:
     """Says in a line how many bits per dimension pictures cost by both bounds, of exact levels."""
     nats = estimate_bounds(model, images, "categorical", samples)
     elbo, weighted = (bits_per_dim(value, model.shape) for value in nats)

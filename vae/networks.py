@@ -9,13 +9,14 @@ Run: python main.py
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import nn
 
 from utils.config import key
 from utils.errors import SettingError
+from utils.images.data import Shape
 
 SIDES = {"higgins": 64, "digits": 28, "ladder": 28}  # pixels of the pictures a network takes
 
@@ -143,20 +144,17 @@ class DigitDecoder(nn.Module):
         return self.layers(z)
 
 
-NETWORKS = {"higgins": (Encoder, Decoder), "digits": (DigitEncoder, DigitDecoder)}
-
-
-def check_shape(shape: tuple[int, int, int], network: str) -> None:
+def check_shape(shape: Shape, network: str) -> None:
     """Raises a SettingError for pictures of another size than the network's, or of no size."""
     if not isinstance(shape, tuple | list) or [type(size) for size in shape] != [int] * 3:
         raise SettingError(f"{shape!r} is no shape of pictures: right would be (C, H, W)")
-    _, *size = shape
+    _, height, width = shape
     side = SIDES[network]
-    if size != [side, side]:
-        fitting = [name for name, pixels in SIDES.items() if size == [pixels, pixels]]
+    if (height, width) != (side, side):
+        fitting = [name for name, pixels in SIDES.items() if height == width == pixels]
         raise SettingError(
-            f"pictures are {size[0]} x {size[1]}, not {side} x {side} as the network {network} "
-            f"takes them" + (f": take {' or '.join(fitting)}" if fitting else "")
+            f"pictures are {height} x {width}, not {side} x {side} as the network {network} takes "
+            "them" + (f": take {' or '.join(fitting)}" if fitting else "")
         )
 
 
@@ -196,13 +194,13 @@ class VAE(nn.Module):
     those of a categorical distribution over L levels, all equal before training.
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], config: ModelConfig, levels: int | None = None
-    ) -> None:
+    networks: ClassVar = {"higgins": (Encoder, Decoder), "digits": (DigitEncoder, DigitDecoder)}
+
+    def __init__(self, shape: Shape, config: ModelConfig, levels: int | None = None) -> None:
         super().__init__()
         check_shape(shape, config.network)
         self.shape, self.levels, self.z_dim = tuple(shape), levels, config.z_dim
-        encoder, decoder = NETWORKS[config.network]
+        encoder, decoder = self.networks[config.network]
         self.encoder = encoder(shape[0], config.z_dim)
         self.decoder = decoder(shape[0] * (levels or 1), config.z_dim)
         initialise(self)

@@ -9,7 +9,7 @@ import torch
 
 from utils.config import DEVICES, PRECISIONS, Config, TrainingSection, key
 from utils.errors import SettingError
-from utils.images.data import Batches, Images
+from utils.images.data import Batches, Images, Shape
 from utils.images.figures import picture_rows
 from utils.training import checkpoint
 from utils.training.curves import Measure
@@ -18,7 +18,7 @@ from utils.training.optimizers import is_matrix, make_optimizers
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
 from vae.data import DataConfig, load_unseen
-from vae.ladder import AnyVAE, LadderVAE
+from vae.ladder import LadderVAE
 from vae.latents import generate_gallery, reconstruct
 from vae.likelihood import likelihood_line
 from vae.losses import (
@@ -87,7 +87,7 @@ class VAEConfig(Config):
     training: TrainingConfig
 
 
-def build_model(shape: tuple[int, int, int], config: VAEConfig) -> AnyVAE:
+def build_model(shape: Shape, config: VAEConfig) -> VAE:
     """Builds the network for pictures of a shape (C, H, W). SettingError where there is none."""
     ladder = config.model.network == "ladder"
     if config.loss.objective == "beta_tcvae" and ladder:
@@ -132,9 +132,7 @@ class VAETask(Task):
     )
     ranks_draw_alike = True  # the noise comes with the batch, and each rank takes its rows of it
 
-    def __init__(
-        self, model: AnyVAE, training: Images, validation: Images, config: VAEConfig
-    ) -> None:
+    def __init__(self, model: VAE, training: Images, validation: Images, config: VAEConfig) -> None:
         settings = config.training
         super().__init__(
             config,
@@ -158,9 +156,7 @@ class VAETask(Task):
         """Learns from pictures (B, C, H, W) in [0, 1] and noise (B, Z)."""
         loss = self.config.loss
         beta = warmed_up(loss.beta, number, loss.beta_warmup)
-        capacity = loss.capacity
-        if capacity is not None:
-            capacity = capacity_at(capacity, number, loss.capacity_steps)
+        capacity = loss.capacity and capacity_at(loss.capacity, number, loss.capacity_steps)
         x, epsilon = (part.to(self.device) for part in batch)
         x = x.to(memory_format=torch.channels_last)
         self.model.zero_grad()
@@ -214,9 +210,8 @@ class VAETask(Task):
         gpus = [self.device] if self.device.type == "cuda" else []
         with evaluating(self.model), torch.random.fork_rng(gpus):
             torch.manual_seed(0)  # the same noise after every epoch
-            for start in range(0, len(self.validation), 256):
-                x = self.validation.floats(slice(start, start + 256))
-                x = x.to(self.device, memory_format=torch.channels_last)
+            for x in self.validation.parts(256, self.device):
+                x = x.to(memory_format=torch.channels_last)
                 outputs = self.model(x)
                 sums += len(x) * self.objective(x, outputs, loss.beta, loss.capacity)[1]
         columns = self.name_terms("val", sums / len(self.validation))

@@ -14,8 +14,8 @@ from vae.analysis.disentanglement import (
     name_latents,
 )
 from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
-from vae.ladder import AnyVAE
 from vae.latents import decode, encode, measure_kl
+from vae.networks import VAE
 from vae.training import ACTIVE_NATS
 
 # The factors that MIG is the mean over: those that change many pixels.
@@ -49,7 +49,7 @@ class Analysis(NamedTuple):
         ]
 
 
-def analyse(model: AnyVAE, images: Images) -> Analysis:
+def analyse(model: VAE, images: Images) -> Analysis:
     """Measures every latent on the pictures; against their factors where they are known."""
     mu, _ = encode(model, images)
     kl = measure_kl(model, images).numpy()
@@ -73,7 +73,7 @@ def analyse(model: AnyVAE, images: Images) -> Analysis:
 
 
 def sweep(
-    model: AnyVAE, z: torch.Tensor, latents: Sequence[int], values: torch.Tensor
+    model: VAE, z: torch.Tensor, latents: Sequence[int], values: torch.Tensor
 ) -> torch.Tensor:
     """Sets N latents of z (Z,) in turn to each value (S,) and decodes: (N, S, C, H, W)."""
     N, S = len(latents), len(values)

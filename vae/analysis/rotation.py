@@ -17,8 +17,8 @@ import torch
 
 from utils.images.data import Images
 from vae.faces.factors import has_factors, yaw_of
-from vae.ladder import AnyVAE
 from vae.latents import encode
+from vae.networks import VAE
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Rotation:
         return self.whitening.restore(white).float()
 
 
-def learn_rotation(model: AnyVAE, images: Images) -> Rotation:
+def learn_rotation(model: VAE, images: Images) -> Rotation:
     """Learns the rotation from many faces, by their yaw where it is known, else by mirroring."""
     mu, logvar = encode(model, images)
     if has_factors(images):
