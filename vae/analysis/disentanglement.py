@@ -71,17 +71,17 @@ def measure_information(
 ) -> Information:
     """Measures how much each latent knows of each factor.
 
-    A latent's bins span all its rows, so they are the same for every factor; a factor's span its
-    valid rows. The information is never below 0 and so a little high for unrelated columns: by
-    about (20-1)(20-1)/2N = 0.036 nats at N = 5,000 valid rows. Compare models at the same N.
+    A latent's bins span all its rows, a factor's its valid rows. The information is never below 0
+    and so a little high for unrelated columns: by about (20-1)(20-1)/2N = 0.036 nats at N = 5,000
+    valid rows. Compare models at the same N.
     """
     mu, factors, valid = _check(mu, factors, categories, valid)
     latents = [bin_values(column, bins) for column in mu.T]
     nats, entropies = np.zeros((mu.shape[1], factors.shape[1])), np.zeros(factors.shape[1])
     for f, count in enumerate(categories):
         rows = valid[:, f]
-        values = factors[rows, f]
-        if len(values) > 0:
+        if rows.any():
+            values = factors[rows, f]
             values = values.astype(np.int64) if count > 0 else bin_values(values, bins)
             nats[:, f] = [mutual_info_score(latent[rows], values) for latent in latents]
             entropies[f] = _entropy(np.bincount(values) / len(values))
@@ -118,7 +118,7 @@ def measure_mig(
     """
     gaps = np.array([first - second for _, first, second in _find_leaders(ratios)])
     if columns is not None:
-        gaps = gaps[np.asarray(columns, dtype=np.int64)]
+        gaps = gaps[list(columns)]
     if len(gaps) == 0:
         raise ValueError("MIG needs at least one factor")
     return float(gaps.mean()), gaps
@@ -180,11 +180,11 @@ def _concentrate(weights: np.ndarray) -> float:
         return 0.0
     if weights.shape[1] == 1:
         return 1.0
-    rows = [
-        (total / sums.sum()) * (1 - _entropy(row / total) / np.log(len(row)))
-        for row, total in zip(weights, sums, strict=True)
-        if total > 0
+    some = sums > 0
+    entropies = [
+        _entropy(row / total) for row, total in zip(weights[some], sums[some], strict=True)
     ]
+    rows = sums[some] / sums.sum() * (1 - np.array(entropies) / np.log(weights.shape[1]))
     return float(np.clip(sum(rows), 0, 1))
 
 
@@ -199,10 +199,9 @@ def _find_leaders(ratios: np.ndarray) -> list[tuple[int, float, float]]:
     ratios = np.asarray(ratios, dtype=np.float64)
     if ratios.ndim != 2 or len(ratios) == 0:
         raise ValueError(f"expected ratios (Z, F) with Z >= 1, got {ratios.shape}")
-    best = ratios.argmax(axis=0)
-    padded = np.vstack([ratios, np.zeros((1, ratios.shape[1]))])  # (Z + 1, F)
-    top = np.sort(padded, axis=0)[::-1]
-    return [(int(z), float(a), float(b)) for z, a, b in zip(best, top[0], top[1], strict=True)]
+    *_, second, first = np.sort(np.vstack([np.zeros_like(ratios[:1]), ratios]), axis=0)  # (F,) each
+    columns = (ratios.argmax(axis=0), first, second)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _check(

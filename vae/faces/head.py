@@ -8,9 +8,7 @@ to two thousand faces a second.
 """
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import torch
 from tqdm import tqdm
@@ -89,12 +87,10 @@ def add_back_hair(canvas: Canvas, head: Pose, colour: torch.Tensor, long: torch.
 
 
 def add_body(canvas: Canvas, body: Pose, skin: torch.Tensor) -> None:
-    canvas.add(
-        hit_ellipsoid(body, (0, -22, -5), (8.5, 20, 8.5), rows_between(-8, -32)), skin * 0.85
-    )
-    canvas.add(
-        hit_ellipsoid(body, (0, -44, -5), (31, 17, 13), rows_between(-25, -32)), (0.28, 0.5, 0.42)
-    )
+    neck = hit_ellipsoid(body, (0, -22, -5), (8.5, 20, 8.5), rows_between(-8, -32))
+    canvas.add(neck, skin * 0.85)
+    shoulders = hit_ellipsoid(body, (0, -44, -5), (31, 17, 13), rows_between(-25, -32))
+    canvas.add(shoulders, (0.28, 0.5, 0.42))
 
 
 def add_face(canvas: Canvas, head: Pose, skin: torch.Tensor, smile: torch.Tensor) -> None:
@@ -102,9 +98,8 @@ def add_face(canvas: Canvas, head: Pose, skin: torch.Tensor, smile: torch.Tensor
     hit = hit_ellipsoid(head, (0, 1.5, 0), (17.8, 20.5, 20))
     join(hit, hit_ellipsoid(head, (0, -8, 2.5), (14, 14.5, 15.5), rows_between(12, -32)), width=4)
     join(hit, hit_ellipsoid(head, (0, 1, 17.5), (2.2, 7.5, 4.2), rows_between(13, -12)), width=2)
-    join(
-        hit, hit_ellipsoid(head, (0, -4.2, 19.5), (3.2, 2.8, 4.6), rows_between(4, -13)), width=1.5
-    )
+    tip = hit_ellipsoid(head, (0, -4.2, 19.5), (3.2, 2.8, 4.6), rows_between(4, -13))
+    join(hit, tip, width=1.5)
     shown = canvas.add(hit, skin) * soften(hit.z.clone())
 
     eyes = hit.crop(rows_between(15, -5))
@@ -201,43 +196,33 @@ def render_chunk(factors: torch.Tensor) -> torch.Tensor:
     return canvas.image.clamp_(0, 1)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Holds torch to one thread: planes this small take longer to share out than to compute."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def render(factors: torch.Tensor) -> torch.Tensor:
-    """Renders the faces of factors (N, F) as bytes (N, 3, 64, 64).
-
-    ValueError for factors that no face has.
-    """
+    """Renders as `render_all` does; ValueError for factors that no face has."""
     check_factors(factors)
     return render_all(factors)
 
 
 def render_all(factors: torch.Tensor, part: int = 1000) -> torch.Tensor:
-    """Renders the faces of possible factors (N, F), chunk by chunk, on all cores."""
+    """Renders the faces of possible factors (N, F) as bytes (N, 3, 64, 64), on all cores."""
     pixels = torch.empty(len(factors), 3, SIZE, SIZE, dtype=torch.uint8)
     looks = factors[:, [NAMES.index(name) for name in ("hair_style", "hat", "glasses")]]
     kinds = (looks * torch.tensor([4, 2, 1])).sum(dim=1)
 
     def render_rows(rows: torch.Tensor) -> None:
-        faces = render_chunk(factors[rows].float()).mul_(255).add_(0.5)
-        pixels[rows] = faces.to(torch.uint8)
+        pixels[rows] = render_chunk(factors[rows].float()).mul_(255).add_(0.5).to(torch.uint8)
 
     bar = tqdm(total=len(factors), unit="face", unit_scale=True, disable=None, leave=False)
-    with one_thread(), bar, ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(factors), part):
-            # Faces with the same hair, hat and glasses side by side: chunks without a part skip it.
-            order = start + kinds[start : start + part].argsort(stable=True)
-            list(threads.map(render_rows, order.split(CHUNK)))
-            bar.update(len(order))
+    torch_threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # planes this small take longer to share out than to compute
+    try:
+        with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
+            for start in range(0, len(factors), part):
+                # Faces of the same hair, hat and glasses side by side: chunks skip absent parts.
+                order = start + kinds[start : start + part].argsort(stable=True)
+                list(threads.map(render_rows, order.split(CHUNK)))
+                bar.update(len(order))
+    finally:
+        torch.set_num_threads(torch_threads)
     return pixels
 
 
