@@ -10,7 +10,7 @@ Run: python models/aae/train.py
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from utils.config import key
 
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
             nn.Linear(H, config.z_dim),  # (B, Z)
         )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
 
 
@@ -58,7 +58,7 @@ class Decoder(nn.Module):
             nn.Unflatten(1, (1, 28, 28)),  # (B, 1, 28, 28)
         )
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
+    def forward(self, z: Tensor) -> Tensor:
         return self.layers(z)
 
 
@@ -71,12 +71,12 @@ class Autoencoder(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (B, 1, 28, 28) -> their reconstructions in [0, 1], their latents (B, Z)."""
         z = self.encoder(x)
         return self.generate(z), z
 
-    def generate(self, z: torch.Tensor) -> torch.Tensor:
+    def generate(self, z: Tensor) -> Tensor:
         """Turns latents z (B, Z) into pictures (B, 1, 28, 28) in [0, 1]."""
         return torch.sigmoid(self.decoder(z))
 
@@ -95,5 +95,5 @@ class Discriminator(nn.Module):
             nn.Linear(H, 1),  # (B, 1)
         )
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
+    def forward(self, z: Tensor) -> Tensor:
         return self.layers(z)

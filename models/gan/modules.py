@@ -9,7 +9,7 @@ Run: python models/gan/train.py
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from utils.config import key
 
@@ -50,10 +50,10 @@ class Generator(nn.Module):
             nn.Unflatten(1, (1, 28, 28)),  # (B, 1, 28, 28)
         )
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
+    def forward(self, z: Tensor) -> Tensor:
         return self.layers(z)
 
-    def generate(self, z: torch.Tensor) -> torch.Tensor:
+    def generate(self, z: Tensor) -> Tensor:
         """Turns noise z (B, Z) into pictures (B, 1, 28, 28) in [0, 1]."""
         return (self(z) + 1) / 2
 
@@ -72,9 +72,9 @@ class Discriminator(nn.Module):
             nn.Linear(256, 1),  # (B, 1)
         )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
 
-    def probability(self, x: torch.Tensor) -> torch.Tensor:
+    def probability(self, x: Tensor) -> Tensor:
         """Computes the probability (B, 1) that pictures (B, 1, 28, 28) in [-1, 1] are real."""
         return torch.sigmoid(self(x))

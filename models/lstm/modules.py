@@ -16,7 +16,7 @@ Run: python models/lstm/train.py
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from models.lstm.recurrence import read_fast
@@ -24,7 +24,7 @@ from utils.config import key
 from utils.errors import SettingError
 from utils.helper_functions import characters
 
-State = tuple[torch.Tensor, torch.Tensor]
+State = tuple[Tensor, Tensor]
 RECURRENT_INIT = {"orthogonal": nn.init.orthogonal_, "xavier": nn.init.xavier_uniform_}
 KERNELS = ("fast", "readable")
 
@@ -45,9 +45,7 @@ class ModelConfig:
     )
 
 
-def step(
-    Wx_b: torch.Tensor, h: torch.Tensor, c: torch.Tensor, U: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def step(Wx_b: Tensor, h: Tensor, c: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
     """Computes the equations: W x_t + b (B, 4H), h_{t-1} and c_{t-1} (B, H) -> h_t, c_t (B, H)."""
     i, f, g, o = torch.addmm(Wx_b, h, U.T).chunk(4, dim=1)  # W x_t + b + U h_{t-1}, (B, H) each
     i = torch.sigmoid(i)
@@ -60,15 +58,8 @@ def step(
 
 
 def read(
-    x: torch.Tensor,
-    h: torch.Tensor,
-    c: torch.Tensor,
-    W: torch.Tensor,
-    U: torch.Tensor,
-    b: torch.Tensor,
-    *,
-    dropout: nn.Module,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    x: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor, *, dropout: nn.Module
+) -> tuple[Tensor, Tensor, Tensor]:
     """Reads characters one after another: the readable form, whose gradient autograd finds.
 
     x (T, B, I), h and c (B, H), W (4H, I), U (4H, H), b (4H) -> outputs (T, B, H), h_T and c_T.
@@ -91,10 +82,9 @@ class LSTMLayer(nn.Module):
     `hidden_dropout` drops that share of h_t in training, with a new mask at every step. What is
     left of h_t is both the output and what step t + 1 reads; the cell c_t is never dropped.
 
-    Two forms give the same numbers: `read` above, and `read_fast` with a gradient derived by hand
-    (recurrence.py). `read` takes a stream of single characters, dropout inside the loop, and
-    everything with kernel="readable"; `read_fast` takes all else. SettingError for an unknown
-    `recurrent_init` or `kernel`.
+    Two forms give the same numbers. `read` above takes a stream of single characters, dropout
+    inside the loop, and everything with kernel="readable"; `read_fast`, with a gradient derived by
+    hand (recurrence.py), takes all else. SettingError for an unknown `recurrent_init` or `kernel`.
     """
 
     def __init__(
@@ -124,7 +114,7 @@ class LSTMLayer(nn.Module):
         self.hidden_dropout = nn.Dropout(hidden_dropout)
         self.kernel = kernel
 
-    def forward(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x (B, T, I), state h and c (B, H) each -> outputs (B, T, H), the state after x."""
         inputs = x.transpose(0, 1), *state, self.W, self.U, self.b  # x (T, B, I)
         dropping = self.training and self.hidden_dropout.p > 0
@@ -140,8 +130,7 @@ class LSTM(nn.Module):
 
     `out, (h, c) = lstm(x)` or `lstm(x, (h, c))`: x (B, T, I), out (B, T, H), h and c (L, B, H).
     Without a state it starts from zeros. ValueError where the shapes do not fit. `dropout` falls
-    on what one layer hands to the next, `hidden_dropout` on h inside the loop; `kernel` chooses
-    the form that computes (see LSTMLayer for both).
+    on what one layer hands to the next; LSTMLayer explains the other options.
     """
 
     def __init__(
@@ -156,8 +145,7 @@ class LSTM(nn.Module):
         kernel: str = "fast",
     ) -> None:
         super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
+        self.input_size, self.hidden_size = input_size, hidden_size
         self.layers = nn.ModuleList(
             LSTMLayer(
                 input_size if depth == 0 else hidden_size,
@@ -170,7 +158,7 @@ class LSTM(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
             raise ValueError(f"x is {tuple(x.shape)}, expected (B, T >= 1, {self.input_size})")
         shape = (len(self.layers), x.shape[0], self.hidden_size)
@@ -180,14 +168,13 @@ class LSTM(nn.Module):
             raise ValueError(
                 f"h is {tuple(state[0].shape)}, c {tuple(state[1].shape)}: not {shape}"
             )
-        out, last_h, last_c = x, [], []
+        out, last = x, []
         for depth, layer in enumerate(self.layers):
-            if depth > 0:
-                out = self.dropout(out)
-            out, (h, c) = layer(out, (state[0][depth], state[1][depth]))
-            last_h.append(h)
-            last_c.append(c)
-        return out, (torch.stack(last_h), torch.stack(last_c))
+            out = self.dropout(out) if depth > 0 else out
+            out, layer_state = layer(out, (state[0][depth], state[1][depth]))
+            last.append(layer_state)
+        h, c = zip(*last, strict=True)
+        return out, (torch.stack(h), torch.stack(c))
 
 
 class Model(nn.Module):
@@ -209,7 +196,7 @@ class Model(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden_size, vocabulary)
 
-    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Codes x (B, T) in 0..V-1, state (h, c) -> logits (B, T, V) of the next code, state."""
         out, state = self.lstm(characters(x, self.vocabulary, self.head.weight.dtype), state)
         return self.head(self.dropout(out)), state

@@ -26,6 +26,7 @@ the two equal, and gradcheck approves the derivation.
 from typing import Any
 
 import torch
+from torch import Tensor
 
 PIECE = 2**21  # numbers of da, T' B 4H, that are worked on at a time: about what a cache holds
 
@@ -35,19 +36,9 @@ tanh_backward = torch.ops.aten.tanh_backward
 
 
 def read_fast(
-    x: torch.Tensor,
-    h: torch.Tensor,
-    c: torch.Tensor,
-    W: torch.Tensor,
-    U: torch.Tensor,
-    b: torch.Tensor,
-    *,
-    piece: int = PIECE,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Reads characters one after another: the fast twin of `read` in modules.py.
-
-    x (T, B, I), h and c (B, H), W (4H, I), U (4H, H), b (4H) -> outputs (T, B, H), h_T and c_T.
-    """
+    x: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor, *, piece: int = PIECE
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Reads characters one after another: the fast twin of `read` in modules.py, same shapes."""
     return Recurrence.apply(x, h, c, W, U, b, piece)
 
 
@@ -56,15 +47,8 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: torch.Tensor,
-        h: torch.Tensor,
-        c: torch.Tensor,
-        W: torch.Tensor,
-        U: torch.Tensor,
-        b: torch.Tensor,
-        piece: int,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        ctx: Any, x: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor, piece: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         x = x.contiguous()
         T, B, H = len(x), *h.shape
         gates = x.new_empty(T, B, 4 * H)  # i, f, g, o side by side
@@ -90,9 +74,7 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(
-        ctx: Any, d_out: torch.Tensor, d_h: torch.Tensor, d_c: torch.Tensor
-    ) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor | None, ...]:
         x, W, U, gates, hs, cs, tanh_c = ctx.saved_tensors
         T, B, H = tanh_c.shape
         dU, dW, db = torch.zeros_like(U), torch.zeros_like(W), U.new_zeros(4 * H)

@@ -9,8 +9,7 @@ Run: python models/palindrome/train.py
 
 from dataclasses import dataclass
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.lstm.modules import LSTM
 from utils.config import key
@@ -45,6 +44,6 @@ class Model(nn.Module):
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         _, (h, _) = self.lstm(one_hot(x, DIGITS, self.head.weight.dtype))  # h (1, B, H)
         return self.head(h[0])  # (B, 10)

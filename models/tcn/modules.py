@@ -16,7 +16,7 @@ Run: python models/tcn/train.py
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
@@ -24,7 +24,7 @@ from utils.config import key
 from utils.errors import SettingError
 from utils.helper_functions import characters
 
-State = tuple[torch.Tensor, ...]
+State = tuple[Tensor, ...]
 ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu}
 
 
@@ -70,16 +70,14 @@ class CausalConv(nn.Module):
         nn.init.zeros_(conv.bias)
         self.conv = weight_norm(conv)
 
-    def forward(
-        self, x: torch.Tensor, past: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, C, T), past (B, C, history) -> output (B, C', T), the past of the next call."""
         if past is None:
             past = x.new_zeros(x.shape[0], x.shape[1], self.history)
         x = torch.cat([past, x], dim=2)  # (B, C, history + T)
         return self.convolve(x), x[:, :, x.shape[2] - self.history :]
 
-    def convolve(self, x: torch.Tensor) -> torch.Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
         """Computes the sum above: x (B, C, history + T) -> (B, C', T)."""
         if x.shape[2] > self.history + 1:
             return self.conv(x)
@@ -114,8 +112,8 @@ class ResidualBlock(nn.Module):
         self.dropout = nn.Dropout1d(dropout)  # whole channels, as in the paper
 
     def forward(
-        self, x: torch.Tensor, past: tuple[torch.Tensor | None, torch.Tensor | None]
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        self, x: Tensor, past: tuple[Tensor | None, Tensor | None]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """x (B, C, T), the past of both convolutions -> output (B, C, T), their next past."""
         out, first_past = self.first(x, past[0])
         out = self.dropout(self.activation(out))
@@ -167,7 +165,7 @@ class Model(nn.Module):
             f"({self.levels_for(length)} levels would do to see a window of {length})"
         )
 
-    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Codes x (B, T) in 0..V-1, state (past inputs) -> logits (B, T, V), state.
 
         The state is one tensor (B, C, (k - 1) d) for each convolution, two to a block.

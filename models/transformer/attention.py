@@ -34,6 +34,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 
 class Sizes(NamedTuple):
@@ -48,13 +49,9 @@ class Sizes(NamedTuple):
 USUAL = Sizes()
 
 
-def attend_fast(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int, *, sizes: Sizes = USUAL
-) -> torch.Tensor:
-    """Computes attention by blocks: the fast twin of `attend` in modules.py.
+def attend_fast(q: Tensor, k: Tensor, v: Tensor, context: int, *, sizes: Sizes = USUAL) -> Tensor:
+    """Computes attention by blocks: the fast twin of `attend` in modules.py, same shapes.
 
-    q (B, N, T, D), the queries of the last T of S characters; their keys k and values v
-    (B, N, S, D) -> (B, N, T, D). A query looks at the last `context` keys, its own included.
     float64 is computed as such, all else in float32: long sums are too much for half precision.
     """
     return Blockwise.apply(q, k, v, context, sizes)
@@ -64,9 +61,7 @@ class Blockwise(torch.autograd.Function):
     """Attention as one operation of autograd: `attend_fast` forwards, the equations above back."""
 
     @staticmethod
-    def forward(
-        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int, sizes: Sizes
-    ) -> torch.Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, context: int, sizes: Sizes) -> Tensor:
         B, N, T, D = q.shape
         S = k.shape[2]
         out = q.new_empty(B, T, N, D).transpose(1, 2)  # in the order of x: heads side by side
@@ -102,9 +97,7 @@ class Blockwise(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(
-        ctx: Any, d_out: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         q, k, v, out, L = ctx.saved_tensors
         D, S = q.shape[3], k.shape[2]
         dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
@@ -138,7 +131,7 @@ class Blocks:
     L (B, N, T, 1) stands for the queries, those of the last T of the S characters.
     """
 
-    def __init__(self, L: torch.Tensor, S: int, context: int, sizes: Sizes) -> None:
+    def __init__(self, L: Tensor, S: int, context: int, sizes: Sizes) -> None:
         self.B, self.N, self.T, _ = L.shape
         self.context, self.past, self.sizes = context, S - self.T, sizes
         queries = min(sizes.queries, self.T)
@@ -168,7 +161,7 @@ class Blocks:
             ends = range(self.past + b, oldest, -self.sizes.keys)
             yield slice(a, b), [slice(max(oldest, end - self.sizes.keys), end) for end in ends]
 
-    def hide(self, scores: torch.Tensor, queries: slice, keys: slice) -> None:
+    def hide(self, scores: Tensor, queries: slice, keys: slice) -> None:
         """Adds -inf in place to scores (R, queries, keys) where a query may not look.
 
         These are two triangles, however wide the block between them. With 4 queries and context 3:
@@ -190,17 +183,17 @@ class Blocks:
             scores[:, :, first:end] += self.forgotten[:count, first - oldest : end - oldest]
 
 
-def product(a: torch.Tensor, b: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
+def product(a: Tensor, b: Tensor, room: Tensor) -> Tensor:
     """Computes a b^T (R, queries, keys) of a (R, queries, D), b (R, keys, D) in room's memory."""
     shape = (len(a), a.shape[1], b.shape[1])
     return torch.bmm(a, b.transpose(1, 2), out=room[: math.prod(shape)].view(shape))
 
 
-def heads(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def heads(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Turns (B, N, T, D) of any strides into (R = B N, T, D), contiguous, as bmm needs it."""
     return x.to(dtype).flatten(0, 1).contiguous()
 
 
-def put(place: torch.Tensor, values: torch.Tensor) -> None:
+def put(place: Tensor, values: Tensor) -> None:
     """Writes (R, T, D) to (B, N, T, D)."""
     place.copy_(values.view(place.shape))

@@ -21,14 +21,14 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.transformer.attention import attend_fast
 from utils.config import key
 from utils.errors import SettingError
 from utils.helper_functions import characters
 
-Cache = tuple[torch.Tensor, torch.Tensor]  # keys and values, (B, N, S, D) each
+Cache = tuple[Tensor, Tensor]  # keys and values, (B, N, S, D) each
 State = tuple[int, tuple[Cache, ...]]  # characters read so far, and every layer's cache
 KERNELS = ("fast", "readable")
 
@@ -56,7 +56,7 @@ class ModelConfig:
     )
 
 
-def sinusoids(first: int, count: int, width: int) -> torch.Tensor:
+def sinusoids(first: int, count: int, width: int) -> Tensor:
     """Computes cos and sin of t / 10000^(2j / width), t = first, ...: (2, count, width / 2).
 
     Vaswani et al. 2017, section 3.5. In float64 and on the CPU, since t of a long stream is large.
@@ -66,14 +66,14 @@ def sinusoids(first: int, count: int, width: int) -> torch.Tensor:
     return torch.stack([angles.cos(), angles.sin()])
 
 
-def rotate(x: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
+def rotate(x: Tensor, waves: Tensor) -> Tensor:
     """Turns the pairs (x_j, x_{j + D/2}) of x (..., T, D) by the angles of waves (2, T, D / 2)."""
     cos, sin = waves
     first, second = x.chunk(2, dim=-1)  # (..., T, D / 2)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-def band(queries: int, keys: int, context: int, device: torch.device) -> torch.Tensor:
+def band(queries: int, keys: int, context: int, device: torch.device) -> Tensor:
     """Returns a mask (queries, keys), True where a query may look: 0 <= t - s < context.
 
     The queries are the last ones among the keys. With context 3 and 4 queries after 1 cached key:
@@ -88,7 +88,7 @@ def band(queries: int, keys: int, context: int, device: torch.device) -> torch.T
     return (distance >= 0) & (distance < context)
 
 
-def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int) -> torch.Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     """Computes equation 1: the readable form, whose gradient autograd finds.
 
     q (B, N, T, D), the queries of the last T of S characters; their keys k and values v
@@ -104,24 +104,22 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, context: int) -> t
 class CausalAttention(nn.Module):
     """Multi-head attention to the last `context` characters (Vaswani et al. 2017, 3.2).
 
-    Two forms give the same numbers: `attend` above, and `attend_fast` by blocks (attention.py).
-    `attend` takes single queries (a stream has no blocks), and everything with kernel="readable";
-    `attend_fast` takes all else. SettingError for an unknown `kernel`.
+    Two forms give the same numbers. `attend` above takes single queries (a stream has no blocks),
+    and everything with kernel="readable"; `attend_fast`, by blocks (attention.py), takes all else.
+    SettingError for an unknown `kernel`.
     """
 
     def __init__(self, width: int, heads: int, context: int, *, kernel: str = "fast") -> None:
         super().__init__()
         if kernel not in KERNELS:
             raise SettingError(f"kernel: {kernel!r} is not one of {list(KERNELS)}")
-        self.kernel = kernel
-        self.heads = heads
-        self.context = context
+        self.kernel, self.heads, self.context = kernel, heads, context
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, x: torch.Tensor, waves: torch.Tensor | None = None, cache: Cache | None = None
-    ) -> tuple[torch.Tensor, Cache]:
+        self, x: Tensor, waves: Tensor | None = None, cache: Cache | None = None
+    ) -> tuple[Tensor, Cache]:
         """x (B, T, d), the cache so far -> output (B, T, d), the next cache.
 
         Rotary positions are waves (2, T, D / 2), which turn the new characters' queries and keys.
@@ -154,9 +152,7 @@ class TransformerBlock(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(
-        self, x: torch.Tensor, waves: torch.Tensor | None, cache: Cache | None
-    ) -> tuple[torch.Tensor, Cache]:
+    def forward(self, x: Tensor, waves: Tensor | None, cache: Cache | None) -> tuple[Tensor, Cache]:
         """x (B, T, d), the cache so far -> output (B, T, d), the next cache."""
         attended, cache = self.attention(self.attention_norm(x), waves, cache)
         x = x + self.dropout(attended)
@@ -209,7 +205,7 @@ class Model(nn.Module):
                 block.attention.out.weight /= math.sqrt(2 * config.layers)
                 block.mlp[2].weight /= math.sqrt(2 * config.layers)
 
-    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Codes x (B, T) in 0..V-1, state (count, caches) -> logits (B, T, V), state.
 
         ValueError where `learned` positions would run past `context`.

@@ -31,10 +31,7 @@ class ProtocolConfig:
 
 
 def space_evenly(size: int, count: int, window: int) -> list[int]:
-    """Finds where `count` windows start, evenly spaced in `size` characters.
-
-    UserError where none fits.
-    """
+    """Finds where `count` evenly spaced windows start in `size` characters; UserError for no room."""
     if size < window:
         raise UserError(f"{size} characters are fewer than a prompt and its continuation, {window}")
     return [int(place) for place in np.linspace(0, size - window, count + 2)[1:-1]]
@@ -49,11 +46,9 @@ class Protocol:
         self.entries: list[dict[str, Any]] = []
         self.window = config.prompt_length + config.length
         self.passages = []  # (where from, codes of prompt and original continuation)
-        from_training = (config.prompts + 1) // 2
-        for name, codes, count in (
-            ("training", text.training, from_training),
-            ("validation", text.validation, config.prompts - from_training),
-        ):
+        counts = {"training": (config.prompts + 1) // 2, "validation": config.prompts // 2}
+        for name, count in counts.items():
+            codes = getattr(text, name)
             for place in space_evenly(len(codes), count, self.window) if count else []:
                 self.passages.append((name, np.asarray(codes[place : place + self.window])))
 

@@ -20,11 +20,9 @@ class Reader:
     """
 
     def __init__(self, model: TextModel) -> None:
-        self.model = model
-        self.state = None
-        self.limit = model.position_limit
+        self.model, self.limit = model, model.position_limit
+        self.state, self.restarts = None, 0
         self.recent = None  # what was read since the last start, kept only where there is a limit
-        self.restarts = 0
 
     def read(self, codes: torch.Tensor) -> torch.Tensor:
         """Reads codes (B, T); returns logits (B, T, V) of the character after each of them."""
@@ -83,10 +81,8 @@ def score_blocks(model: TextModel, codes: np.ndarray, block: int = 256, batch: i
         if whole < len(codes) - 1:
             batches.append((codes[None, whole:-1], codes[None, whole + 1 :]))
         for x, y in batches:
-            logits = Reader(model).read(x)  # (B, T, V)
-            nats += functional.cross_entropy(
-                logits.flatten(0, 1), y.flatten(), reduction="sum"
-            ).item()
+            logits = Reader(model).read(x).flatten(0, 1)  # (B T, V)
+            nats += functional.cross_entropy(logits, y.flatten(), reduction="sum").item()
     return nats / (len(codes) - 1)
 
 
@@ -126,14 +122,11 @@ def write(
     Returns the codes written (length,), and how often `learned` positions made it start anew.
     """
     generator = torch.Generator().manual_seed(seed)
-    written = []
+    reader, read, written = Reader(model), prompt, []
     with evaluating(model) as device:
-        reader = Reader(model)
-        logits = reader.read(prompt[None].to(device))
-        for _ in range(length):
-            written.append(
-                choose(logits[0, -1], temperature=temperature, top_k=top_k, generator=generator)
-            )
-            if len(written) < length:
-                logits = reader.read(torch.tensor([[written[-1]]], device=device))
+        while len(written) < length:
+            logits = reader.read(read[None].to(device))  # (1, T, V)
+            code = choose(logits[0, -1], temperature=temperature, top_k=top_k, generator=generator)
+            written.append(code)
+            read = torch.tensor([code])
     return torch.tensor(written, dtype=torch.int64), reader.restarts

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +15,6 @@ from utils.text.protocol import space_evenly
 from utils.text.streaming import write
 from utils.text.training import TextConfig, describe_score
 from utils.training.checkpoint import Loaded, load_model
-
-
-class Passage(NamedTuple):
-    """Codes to be read, and how the original goes on: None for a prompt of the user's."""
-
-    prompt: torch.Tensor
-    original: torch.Tensor | None
 
 
 def parse_test(
@@ -78,10 +70,7 @@ def load_text_model(
 
 
 def find_text(data: DataConfig, alphabet: list[str]) -> Text | None:
-    """Loads the text a model was trained on; None where it is not there, as on another machine.
-
-    UserError where data of that name is there, but of another alphabet.
-    """
+    """Loads the text a model was trained on; None where it is not there. UserError for another."""
     try:
         text = load_text(data)
     except UserError:
@@ -91,8 +80,10 @@ def find_text(data: DataConfig, alphabet: list[str]) -> Text | None:
     return text
 
 
-def choose_passages(args: argparse.Namespace, text: Text | None, loaded: Loaded) -> list[Passage]:
-    """Takes the prompt that was given, or evenly spaced passages of the text.
+def choose_passages(
+    args: argparse.Namespace, text: Text | None, loaded: Loaded
+) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Takes the prompt that was given, or evenly spaced passages of the text: prompt, original.
 
     UserError for an empty prompt, or where there is neither.
     """
@@ -100,18 +91,16 @@ def choose_passages(args: argparse.Namespace, text: Text | None, loaded: Loaded)
         prompt = encode(args.prompt, loaded.content["alphabet"])
         if len(prompt) == 0:
             raise UserError("--prompt is empty: give at least one character")
-        return [Passage(prompt, None)] * args.num_samples
+        return [(prompt, None)] * args.num_samples
     if text is None:
         raise UserError(
             f"data/{loaded.config.data.name} is not there: prepare it with data_preparation.py, "
             "or give a --prompt"
         )
     source, window = getattr(text, args.split), args.prompt_length + args.length
-    passages = []
-    for place in space_evenly(len(source), args.num_samples, window):
-        codes = torch.from_numpy(np.asarray(source[place : place + window], dtype=np.int64))
-        passages.append(Passage(codes[: args.prompt_length], codes[args.prompt_length :]))
-    return passages
+    places = space_evenly(len(source), args.num_samples, window)
+    passages = [source[place : place + window].astype(np.int64) for place in places]
+    return [torch.from_numpy(codes).tensor_split([args.prompt_length]) for codes in passages]
 
 
 def show_samples(title: str, loaded: Loaded, args: argparse.Namespace) -> None:
@@ -123,14 +112,8 @@ def show_samples(title: str, loaded: Loaded, args: argparse.Namespace) -> None:
     print(f"{title} {args.ckpt_name}, epoch {content['epoch']}, trained on data/{data.name}\n")
     exact = []
     for index, (prompt, original) in enumerate(passages):
-        written, restarts = write(
-            model,
-            prompt,
-            args.length,
-            temperature=args.temperature,
-            top_k=args.top_k,
-            seed=args.seed + index,
-        )
+        how = {"temperature": args.temperature, "top_k": args.top_k, "seed": args.seed + index}
+        written, restarts = write(model, prompt, args.length, **how)
         print(f"Initialization:\n{decode(prompt, alphabet)}\n")
         if original is not None:
             print(f"Original:\n{decode(original, alphabet)}\n")
