@@ -14,7 +14,6 @@ below are those of faces; --dataset mnist and --dataset digits have their own, i
 
 import argparse
 from pathlib import Path
-from typing import NamedTuple
 
 from solver import Solver
 from utils.command_line import (
@@ -37,25 +36,11 @@ from vae.training import VAEConfig
 TASKS = ("train", "random_generation", "latent_analysis", "rotate", "reconstruction", "manifold")
 SHIPPED = "vae_beta_4"
 # What a task takes of the settings; all others belong to the training of its checkpoint.
-FOR_TASKS = {
-    ("data", "dataset"),
-    ("data", "data"),
-    ("data", "held_out"),
-    ("training", "seed"),
-    ("training", "device"),
-}
+FOR_TASKS = {"data": ("dataset", "data", "held_out"), "training": ("seed", "device")}
 
 
-class Asked(NamedTuple):
-    """What was typed: the options of the tasks, the settings, and which of them were overridden."""
-
-    options: argparse.Namespace
-    config: VAEConfig
-    overrides: Overrides
-
-
-def read(argv: list[str] | None) -> Asked:
-    """Reads the command line; which settings are the defaults depends on --dataset."""
+def read(argv: list[str] | None) -> tuple[argparse.Namespace, VAEConfig, Overrides]:
+    """Reads the tasks' options, the settings (defaults by --dataset) and which were typed."""
     first = Parser(add_help=False)
     first.add_argument("--dataset", "--data.dataset", dest="dataset")
     digits = first.parse_known_args(argv)[0].dataset in mnist.DATASETS
@@ -64,9 +49,8 @@ def read(argv: list[str] | None) -> Asked:
     keys = list_keys(defaults)
 
     parser = Parser(description=__doc__)
-    parser.add_argument(
-        "--task", choices=TASKS, default="train", help="what to do (default: train)"
-    )
+    what = "what to do (default: train)"
+    parser.add_argument("--task", choices=TASKS, default="train", help=what)
     run = add_run_options(parser)
     run.add_argument(
         "--ckpt_name",
@@ -106,7 +90,7 @@ def read(argv: list[str] | None) -> Asked:
     overrides = settings.given(options)
     if options.task == "train" and options.ckpt_name:
         overrides["model", "name"] = options.ckpt_name[0]
-    return Asked(options, override(defaults, overrides), overrides)
+    return options, override(defaults, overrides), overrides
 
 
 @command
@@ -120,38 +104,35 @@ def main(argv: list[str] | None = None) -> None:
         how = options.resume, options.overwrite, options.dry_run
         Solver.train(Call(config, overrides, *how))
     else:
-        perform(Asked(options, config, overrides), names)
+        perform(options, config, overrides, names)
 
 
-def perform(asked: Asked, names: list[str]) -> None:
+def perform(
+    options: argparse.Namespace, config: VAEConfig, overrides: Overrides, names: list[str]
+) -> None:
     """Does a task with trained models. UserError for a setting that belongs to their training."""
-    options, config, overrides = asked
     for section, name in overrides:
-        if (section, name) not in FOR_TASKS:
+        if name not in FOR_TASKS.get(section, ()):
             raise UserError(f"--{name} is for --task train; {options.task} takes it from the run")
     device, seed = config.training.device, config.training.seed
     solver, *beside = (Solver.load(name, options.epoch, device=device) for name in names)
     if options.task == "random_generation":
-        solver.generate_from_latent(options.num_samples, seed, *beside)
-        return
+        return solver.generate_from_latent(options.num_samples, seed, *beside)
     if options.task == "manifold":
-        solver.manifold()
-        return
+        return solver.manifold()
     changes = {place: value for place, value in overrides.items() if place[0] == "data"}
     data, shape = override(solver.config, changes).data, solver.model.shape
     images = load_validation(data, shape)
     if images.shape != shape:
         raise UserError(f"{names[0]} takes pictures of {shape}, {images.source} has {images.shape}")
     if options.task == "reconstruction":
-        solver.reconstruct(images, options.num_samples)
-        return
+        return solver.reconstruct(images, options.num_samples)
     if options.image is not None:
         face = load_picture(options.image, shape)
     elif options.index < len(images):
         face = images.pixels[options.index]
     else:
-        count = len(images)
-        raise UserError(f"--index {options.index} is beyond the {count} validation pictures")
+        raise UserError(f"--index {options.index} is beyond the {len(images)} validation pictures")
     if options.task == "rotate":
         solver.rotate(images, face, options.angles)
     else:

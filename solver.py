@@ -83,8 +83,7 @@ class Solver:
             return
         solvers = (self, *beside)
         labels = [solver.config.model.name for solver in solvers]
-        shapes = {solver.model.shape for solver in solvers}
-        if len(shapes) > 1:
+        if len({solver.model.shape for solver in solvers}) > 1:
             raise UserError(f"{', '.join(labels)} draw pictures of different sizes: one at a time")
         pictures = torch.stack([generate(solver.model, count, seed) for solver in solvers])
         self.report(picture_rows(pictures, file, rows=labels))
@@ -106,34 +105,28 @@ class Solver:
         """Writes latent_analysis.png, .gif, .csv and .json: what each latent does, from -3 to 3.
 
         It is measured on all the pictures; the sweeps start from the latents of one face
-        (C, H, W). Of more
-        than 40 latents the figures show the 40 with the most KL.
+        (C, H, W). Of more than 40 latents the figures show the 40 with the most KL.
         """
         analysis = analyse(self.model, images)
         rows = analysis.rows()
         most = rows[:SHOWN]
-        for row in most:
-            print(" ".join(label_row(row).split("\n")))
+        labels = [label_row(row) for row in most]
+        for label in labels:
+            print(label.replace("\n", " "))
         if len(rows) > len(most):
             print(f"and {len(rows) - len(most)} with less KL, in latent_analysis.csv only")
         print(", ".join(f"{name} {score:.4g}" for name, score in analysis.scores.items()))
         z = encode(self.model, one_of(images, face)).mu[0]
         pictures = sweep(self.model, z, [row["latent"] for row in most], SWEEP)  # (N, S, C, H, W)
-        labels = [label_row(row) for row in most]
+        frames = pictures.transpose(0, 1).unflatten(1, (-1, count_columns(len(most))))
         columns = [f"{value:g}" for value in SWEEP.tolist()]
-        whole = {"scores": analysis.scores, "latents": rows}
+        whole = json.dumps({"scores": analysis.scores, "latents": rows}, indent=2)
+        file = self.results / "latent_analysis.png"
         self.report(
-            picture_rows(
-                pictures, self.results / "latent_analysis.png", rows=labels, columns=columns
-            ),
-            animation(
-                pictures.transpose(0, 1).unflatten(1, (-1, count_columns(len(most)))),
-                self.results / "latent_analysis.gif",
-            ),
-            write_whole(self.results / "latent_analysis.csv", csv_text(rows).encode()),
-            write_whole(
-                self.results / "latent_analysis.json", json.dumps(whole, indent=2).encode()
-            ),
+            picture_rows(pictures, file, rows=labels, columns=columns),
+            animation(frames, file.with_suffix(".gif")),
+            write_whole(file.with_suffix(".csv"), csv_text(rows).encode()),
+            write_whole(file.with_suffix(".json"), whole.encode()),
         )
         return analysis
 

@@ -21,7 +21,6 @@ from utils.digits.testing import evaluate, load_digit_model, make_parser
 from utils.digits.training import generate_pictures
 from utils.errors import command
 from utils.files import shown
-from utils.images.data import unit_range
 from utils.images.figures import picture_rows, scatter
 
 COMPARED = 5000  # latents whose distribution is compared with the prior
@@ -44,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         f"discrepancy {discrepancy(z[:COMPARED], prior[:COMPARED]):.5f}"
     )
     results = files.result_folder(args.ckpt_name)
-    pairs = torch.stack([unit_range(test.pixels[:16]), generate_pictures(autoencoder, z[:16])])
+    pairs = torch.stack([test.floats(slice(16)), generate_pictures(autoencoder, z[:16])])
     written = [picture_rows(pairs, results / "reconstruction.png", rows=["original", "decoded"])]
     if autoencoder.z_dim == 2:
         written.append(scatter(z, test.labels, results / "codes.png"))

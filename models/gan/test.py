@@ -48,25 +48,17 @@ def interpolate_on_sphere(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser(__doc__, Path(__file__).with_name("config.json"))
-    parser.add_argument(
-        "--steps",
-        type=number(int, 2),
-        default=10,
-        help="pictures of the interpolation (default: 10)",
-    )
+    steps = "pictures of the interpolation (default: 10)"
+    parser.add_argument("--steps", type=number(int, 2), default=10, help=steps)
     args = parser.parse_args(argv)
     generator, config, content = load_digit_model(Config, Generator, args)
     print(f"GAN {args.ckpt_name}, epoch {content['epoch']}, trained on {config.data.dataset}")
     noise = torch.Generator().manual_seed(args.seed)
     ends = torch.randn(2, generator.z_dim, generator=noise)
-    ways = {
-        "linear": interpolate_linearly(*ends, args.steps),
-        "spherical": interpolate_on_sphere(*ends, args.steps),
-    }
-    z = torch.cat(list(ways.values()))  # (2 steps, Z)
-    pictures = generate_pictures(generator, z).unflatten(0, (2, args.steps))
+    ways = [interpolate_linearly(*ends, args.steps), interpolate_on_sphere(*ends, args.steps)]
+    pictures = generate_pictures(generator, torch.cat(ways)).unflatten(0, (2, args.steps))
     file = files.result_folder(args.ckpt_name) / "interpolation.pdf"
-    print("wrote", shown(picture_rows(pictures, file, rows=list(ways))))
+    print("wrote", shown(picture_rows(pictures, file, rows=["linear", "spherical"])))
     evaluate(generator, config.data.dataset, args)
 
 

@@ -23,11 +23,6 @@ from utils.training.checkpoint import load_model
 from utils.training.device import evaluating
 
 
-def build_model(config: Config, content: dict) -> Model:
-    """Makes the model of a checkpoint."""
-    return Model(config.model)
-
-
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = Parser(description=__doc__)
@@ -40,14 +35,12 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     model, config, content = load_model(
-        Config, args.ckpt_name, args.epoch, build_model, args.device
+        Config, args.ckpt_name, args.epoch, lambda config, _: Model(config.model), args.device
     )
     held_out = torch.from_numpy(validation_set(config.model.T, config.data.validation))
 
-    print(
-        f"LSTM {args.ckpt_name}, epoch {content['epoch']}, "
-        f"palindromes of {config.model.T + 1} digits\n"
-    )
+    length = config.model.T + 1
+    print(f"LSTM {args.ckpt_name}, epoch {content['epoch']}, palindromes of {length} digits\n")
     order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(args.seed))
     samples = held_out[order[: args.num_samples]]  # (N, T + 1)
     with evaluating(model) as device:

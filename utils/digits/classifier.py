@@ -16,7 +16,7 @@ from utils import files
 from utils.command_line import Parser
 from utils.errors import UserError, command
 from utils.files import shown
-from utils.images.data import Batches, Images, unit_range
+from utils.images.data import Batches, Images
 from utils.images.mnist import DATASETS, digits
 from utils.training import checkpoint
 from utils.training.progress import warmup_cosine
@@ -92,7 +92,7 @@ def train_classifier(images: Images, epochs: int, seed: int = 0) -> DigitClassif
 
 def measure_accuracy(classifier: DigitClassifier, images: Images) -> float:
     """Measures the share of pictures whose digit is read as it is labelled."""
-    found = classifier.read(unit_range(images.pixels[:]))[1]
+    found = classifier.read(images.floats())[1]
     return (found == torch.from_numpy(images.labels)).double().mean().item()
 
 

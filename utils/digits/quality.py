@@ -3,7 +3,7 @@
 import torch
 
 from utils.digits.classifier import load_classifier
-from utils.images.data import Images, unit_range
+from utils.images.data import Images
 
 
 def measure_moments(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,7 +59,7 @@ class Judge:
 
     def __init__(self, dataset: str, images: Images) -> None:
         self.classifier = load_classifier(dataset)
-        self.reference = measure_moments(self.classifier.read(unit_range(images.pixels[:]))[0])
+        self.reference = measure_moments(self.classifier.read(images.floats())[0])
 
     def score(self, pictures: torch.Tensor) -> tuple[float, list[float]]:
         """Measures pictures (N, 1, 28, 28) in [0, 1]: Fréchet distance, the share of each digit."""

@@ -6,7 +6,6 @@ each of them minimises is in the model's own train.py; the rest is here.
 
 import copy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -110,9 +109,8 @@ class DigitTask(Task):
     """Training of a network that generates digits, against a discriminator.
 
     A model's own task gives `step`, and what its `network` is called. The best epoch is the one
-    whose samples have the smallest Fréchet distance to the validation pictures. What generates
-    them, and what a checkpoint's "model" is, is the running mean of the network's weights
-    (`training.average`).
+    whose samples have the smallest Fréchet distance to the validation pictures. What draws them,
+    a checkpoint's "model", is the running mean of the network's weights (`training.average`).
     """
 
     unit = "image"
@@ -147,8 +145,8 @@ class DigitTask(Task):
 
     def average_weights(self, number: int) -> None:
         """Takes the network's weights after a step into their running mean."""
-        network, decay = self.modules[self.network], self.config.training.average
-        update_average(self.model, network, decay, number)
+        decay = self.config.training.average
+        update_average(self.model, self.modules[self.network], decay, number)
 
     def validate(self) -> Row:
         pictures = sample_pictures(self.model, len(self.validation), seed=0)
@@ -160,15 +158,12 @@ class DigitTask(Task):
 
     def begin(self, run: Run) -> None:
         if run.resumed is None:
-            self.write_samples(0, run)
+            self.milestone({"epoch": 0}, run)
 
     def milestone(self, row: Row, run: Run) -> None:
-        self.write_samples(row["epoch"], run)
-
-    def write_samples(self, epoch: int, run: Run) -> Path:
         """Writes samples_NNNN.png: pictures after an epoch, from the same z every time."""
         pictures = sample_pictures(self.model, 64, seed=0).unflatten(0, (4, 16))
-        return picture_rows(pictures, run.results / f"samples_{epoch:04}.png")
+        picture_rows(pictures, run.results / f"samples_{row['epoch']:04}.png")
 
     def report(self, run: Run, history: list[Row]) -> None:
         best = min(history, key=lambda row: row[self.monitor])
@@ -176,5 +171,4 @@ class DigitTask(Task):
             f"best (epoch {best['epoch']} of {len(history)}): Fréchet distance "
             f"{best['val_frechet']:.3f} to {len(self.validation):,} validation pictures"
         )
-        files = "samples at start, middle and end, loss.png, tensorboard/"
-        print(f"wrote {run.place} ({files})")
+        print(f"wrote {run.place} (samples at start, middle and end, loss.png, tensorboard/)")

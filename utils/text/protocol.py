@@ -31,7 +31,7 @@ class ProtocolConfig:
 
 
 def space_evenly(size: int, count: int, window: int) -> list[int]:
-    """Finds where `count` evenly spaced windows start in `size` characters; UserError for no room."""
+    """Finds where `count` evenly spaced windows start in `size` characters; UserError: no room."""
     if size < window:
         raise UserError(f"{size} characters are fewer than a prompt and its continuation, {window}")
     return [int(place) for place in np.linspace(0, size - window, count + 2)[1:-1]]

@@ -7,12 +7,7 @@ import numpy as np
 import torch
 
 from utils.images.data import Images
-from vae.analysis.disentanglement import (
-    measure_dci,
-    measure_information,
-    measure_mig,
-    name_latents,
-)
+from vae.analysis.disentanglement import measure_dci, measure_information, measure_mig, name_latents
 from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
 from vae.latents import decode, encode, measure_kl
 from vae.networks import VAE
