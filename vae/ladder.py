@@ -113,21 +113,18 @@ class LadderDecoder(nn.Module):
         super().__init__()
         self.shapes = [(z_dim,), (4, 7, 7), (2, 14, 14)]  # of the layers' latents
         self.z_dim = sum(math.prod(shape) for shape in self.shapes)  # Z' = Z + 196 + 392
-        self.stairs = nn.ModuleList(
-            [
-                nn.Sequential(
-                    nn.Linear(z_dim, 3136),  # (B, 3136)
-                    nn.Unflatten(1, (64, 7, 7)),  # (B, 64, 7, 7)
-                    ResidualBlock(64),
-                ),
-                nn.Sequential(
-                    ResidualBlock(64),
-                    *activate(64),
-                    nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),  # (B, 32, 14, 14)
-                    ResidualBlock(32),
-                ),
-            ]
+        to_coarse = nn.Sequential(
+            nn.Linear(z_dim, 3136),  # (B, 3136)
+            nn.Unflatten(1, (64, 7, 7)),  # (B, 64, 7, 7)
+            ResidualBlock(64),
         )
+        to_fine = nn.Sequential(
+            ResidualBlock(64),
+            *activate(64),
+            nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1),  # (B, 32, 14, 14)
+            ResidualBlock(32),
+        )
+        self.stairs = nn.ModuleList([to_coarse, to_fine])
         self.rungs = nn.ModuleList([Rung(64, maps=4), Rung(32, maps=2)])
         self.layers = nn.Sequential(
             ResidualBlock(32),
@@ -157,10 +154,8 @@ class LadderDecoder(nn.Module):
         top, *noise = self.split(epsilon)
         h = reparametrise(seen.top.mu, seen.top.logvar, top)
         layers = [(h, *seen.top)]
-        features = (seen.coarse, seen.fine)
-        for stair, rung, feature, part in zip(
-            self.stairs, self.rungs, features, noise, strict=True
-        ):
+        meetings = zip(self.stairs, self.rungs, (seen.coarse, seen.fine), noise, strict=True)
+        for stair, rung, feature, part in meetings:
             h = stair(h)
             mu, logvar = rung.infer(h, feature)
             z = reparametrise(mu, logvar, part)

@@ -90,11 +90,8 @@ def warmed_up(beta: float, step: int, steps: int) -> float:
 
 
 def capacity_at(capacity: float, step: int, steps: int) -> float:
-    """Returns C, the nats that the latents may hold at a step (Burgess et al. 2018, equation 8).
-
-    A straight line from 0 to `capacity` after `steps`, then level.
-    """
-    return capacity * min(1.0, step / steps) if steps else capacity
+    """Returns C, the nats that latents may hold at a step (Burgess et al. 2018, equation 8)."""
+    return warmed_up(capacity, step, steps)
 
 
 def log_importance_weights(

@@ -158,16 +158,6 @@ def check_shape(shape: Shape, network: str) -> None:
         )
 
 
-def initialise(model: nn.Module) -> None:
-    """Sets the weights (He et al. 2015); with levels, every level starts equally likely."""
-    for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)
-    if model.levels:
-        nn.init.zeros_(model.decoder.layers[-1].weight)
-
-
 def split_levels(logits: torch.Tensor, levels: int | None) -> torch.Tensor:
     """Moves the levels L of logits (B, C L, H, W), where there are some, to a last axis."""
     if levels is None:
@@ -203,7 +193,12 @@ class VAE(nn.Module):
         encoder, decoder = self.networks[config.network]
         self.encoder = encoder(shape[0], config.z_dim)
         self.decoder = decoder(shape[0] * (levels or 1), config.z_dim)
-        initialise(self)
+        for module in self.modules():  # He et al. 2015
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        if levels:  # all start equally likely
+            nn.init.zeros_(self.decoder.layers[-1].weight)
 
     def encode(self, x: torch.Tensor) -> Posterior:
         """Pictures (B, C, H, W) in [0, 1] -> mu and logvar (B, Z) of q(z|x)."""

@@ -116,9 +116,8 @@ class VAETask(Task):
 
     `nats` in history.csv is the objective with its final weights, for one picture; reconstruction,
     KL and the KL of every latent stand beside it (of a ladder's, those at the top). A latent counts
-    as active from 0.01 nats on.
-    Where the likelihood is exact, `bpd` is the negative evidence lower bound, whatever beta is, in
-    bits per dimension.
+    as active from 0.01 nats on. Where the likelihood is exact, `bpd` is the negative evidence lower
+    bound, whatever beta is, in bits per dimension.
     """
 
     unit = "image"
@@ -140,13 +139,12 @@ class VAETask(Task):
             NoisyBatches(training, settings.batch_size, settings.seed, model.z_dim),
             title=f"{config.model.name}: beta {config.loss.beta:g} on {training.source}",
         )
-        self.validation = validation
-        self.milestones = settings.pictures
+        self.validation, self.milestones = validation, settings.pictures
         self.exact = config.loss.likelihood == "categorical"
         self.measure = Measure("nats per picture")
         if self.exact and config.loss.beta == 1:  # with another beta the loss is no code length
-            dimensions = math.prod(model.shape)
-            self.measure = Measure("nats per picture", "bits per dimension", dimensions)
+            values = math.prod(model.shape)
+            self.measure = Measure("nats per picture", "bits per dimension", values)
         hidden = []
         if settings.optimizer == "muon":  # but for the layers that face the pixels
             hidden = [p for p in model.parameters() if is_matrix(p)][1:-1]
@@ -218,10 +216,8 @@ class VAETask(Task):
         return columns | {"learning_rate": self.learning_rate}
 
     def describe_data(self) -> str:
-        return (
-            f"{self.model.z_dim} latents; {self.loader.images.summary()}, "
-            f"{len(self.validation):,} to validate"
-        )
+        training, validation = self.loader.images, len(self.validation)
+        return f"{self.model.z_dim} latents; {training.summary()}, {validation:,} to validate"
 
     def begin(self, run: Run) -> None:
         """Writes samples_0000.png and reconstructions_0000.png of a new run; prints its bits."""

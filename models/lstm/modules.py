@@ -162,16 +162,13 @@ class LSTM(nn.Module):
         if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
             raise ValueError(f"x is {tuple(x.shape)}, expected (B, T >= 1, {self.input_size})")
         shape = (len(self.layers), x.shape[0], self.hidden_size)
-        if state is None:
-            state = (x.new_zeros(shape), x.new_zeros(shape))
-        if state[0].shape != shape or state[1].shape != shape:
-            raise ValueError(
-                f"h is {tuple(state[0].shape)}, c {tuple(state[1].shape)}: not {shape}"
-            )
+        h, c = state if state is not None else (x.new_zeros(shape), x.new_zeros(shape))
+        if h.shape != shape or c.shape != shape:
+            raise ValueError(f"h is {tuple(h.shape)}, c {tuple(c.shape)}: not {shape}")
         out, last = x, []
         for depth, layer in enumerate(self.layers):
             out = self.dropout(out) if depth > 0 else out
-            out, layer_state = layer(out, (state[0][depth], state[1][depth]))
+            out, layer_state = layer(out, (h[depth], c[depth]))
             last.append(layer_state)
         h, c = zip(*last, strict=True)
         return out, (torch.stack(h), torch.stack(c))

@@ -168,14 +168,12 @@ class Model(nn.Module):
 
     def __init__(self, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
-        width = config.width
-        if width % config.heads:
+        width, heads = config.width, config.heads
+        if width % heads:
+            raise SettingError(f"model.width {width} is not a multiple of model.heads {heads}")
+        if config.positions == "rotary" and width // heads % 2:
             raise SettingError(
-                f"model.width {width} is not a multiple of model.heads {config.heads}"
-            )
-        if config.positions == "rotary" and width // config.heads % 2:
-            raise SettingError(
-                f"rotary positions need an even width per head, not {width // config.heads}"
+                f"rotary positions need an even width per head, not {width // heads}"
             )
         if config.positions == "sinusoidal" and width % 2:
             raise SettingError(f"sinusoidal positions need an even model.width, not {width}")
@@ -189,9 +187,7 @@ class Model(nn.Module):
             self.position_table = nn.Parameter(0.02 * torch.randn(config.context, width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            TransformerBlock(
-                width, config.heads, context, dropout=config.dropout, kernel=config.kernel
-            )
+            TransformerBlock(width, heads, context, dropout=config.dropout, kernel=config.kernel)
             for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)

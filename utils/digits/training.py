@@ -70,9 +70,7 @@ class GenerativeModel(Protocol):
 def load_digits(data: DataConfig, *, few: bool = False) -> tuple[Images, Images]:
     """Loads training and validation pictures; `few` of them for a dry run."""
     training, validation = split(digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
-    if few:
-        return training.take(slice(24)), validation.take(slice(32))
-    return training, validation
+    return (training.take(slice(24)), validation.take(slice(32))) if few else (training, validation)
 
 
 def real_loss(logits: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ def parse_test(
     """Reads the command line of a text model's test.py; the default run is the config's."""
     parser = Parser(description=description)
     add_model_options(parser, read_json(config_file)["model"]["name"])
-    text = parser.add_argument_group("the text")
+    text, count = parser.add_argument_group("the text"), number(int, 1)
     text.add_argument("--prompt", metavar="TEXT", help="write on from this, not from the data")
     text.add_argument(
         "--split",
@@ -31,15 +31,11 @@ def parse_test(
         default="validation",
         help="where prompts come from, evenly spaced (default: validation)",
     )
+    text.add_argument("--num_samples", type=count, default=3, help="texts written (default: 3)")
     text.add_argument(
-        "--num_samples", type=number(int, 1), default=3, help="texts written (default: 3)"
+        "--prompt_length", type=count, default=30, help="characters fed in (default: 30)"
     )
-    text.add_argument(
-        "--prompt_length", type=number(int, 1), default=30, help="characters fed in (default: 30)"
-    )
-    text.add_argument(
-        "--length", type=number(int, 1), default=100, help="characters written (default: 100)"
-    )
+    text.add_argument("--length", type=count, default=100, help="characters written (default: 100)")
     text.add_argument(
         "--temperature",
         type=number(float, 0),
@@ -47,7 +43,7 @@ def parse_test(
         help="0 takes the likeliest character, 1 samples from the model's probabilities "
         "(default: 0.7)",
     )
-    text.add_argument("--top_k", type=number(int, 1), help="sample among the k likeliest only")
+    text.add_argument("--top_k", type=count, help="sample among the k likeliest only")
     text.add_argument(
         "--seed", type=number(int, 0), default=0, help="same seed, same text (default: 0)"
     )

@@ -28,20 +28,16 @@ class Analysis(NamedTuple):
 
     def rows(self) -> list[dict[str, Any]]:
         """Lists a row for each latent, by falling KL: what the tables and figures show."""
-        return [
-            {
-                "latent": z,
-                "kl_nats": round(float(self.kl_nats[z]), 4),
-                "active": bool(self.kl_nats[z] > ACTIVE_NATS),
-                "name": self.names[z] or "",
-            }
-            | {
-                f"{name}_{unit}": round(float(table[z, f]), 4)
-                for unit, table in (("nats", self.information_nats), ("share", self.ratios))
-                for f, name in enumerate(NAMES[: table.shape[1]])
-            }
-            for z in np.argsort(-self.kl_nats, kind="stable").tolist()
-        ]
+        rows = []
+        for z in np.argsort(-self.kl_nats, kind="stable").tolist():
+            kl = self.kl_nats[z]
+            row = {"latent": z, "kl_nats": round(float(kl), 4), "active": bool(kl > ACTIVE_NATS)}
+            row["name"] = self.names[z] or ""
+            for unit, table in (("nats", self.information_nats), ("share", self.ratios)):
+                for factor, value in zip(NAMES, table[z].tolist(), strict=False):  # or none at all
+                    row[f"{factor}_{unit}"] = round(value, 4)
+            rows.append(row)
+        return rows
 
 
 def analyse(model: VAE, images: Images) -> Analysis:
