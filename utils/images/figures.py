@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageOps
 
 INK = "#333333"
 
@@ -62,12 +62,8 @@ def scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:
 
 def animation(frames: torch.Tensor, path: Path, milliseconds: int = 120) -> Path:
     """Writes frames (T, R, N, C, H, W) in [0, 1] as a GIF, forth and back, twice their size."""
-    pictures = []
-    for rows in frames:
-        strips = frame_rows(rows)
-        R, H, W, _ = strips.shape
-        picture = Image.fromarray(strips.reshape(R * H, W, 3))
-        pictures.append(picture.resize((2 * W, 2 * R * H), Image.Resampling.NEAREST))
+    pictures = [Image.fromarray(np.concatenate(frame_rows(rows))) for rows in frames]
+    pictures = [ImageOps.scale(picture, 2, Image.Resampling.NEAREST) for picture in pictures]
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures += pictures[-2:0:-1]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from utils.images.data import Images
-from vae.faces.factors import has_factors, yaw_of
+from vae.faces.factors import column, has_factors
 from vae.latents import encode
 from vae.networks import VAE
 
@@ -108,6 +108,7 @@ def learn_rotation(model: VAE, images: Images) -> Rotation:
     """Learns the rotation from many faces, by their yaw where it is known, else by mirroring."""
     mu, logvar = encode(model, images)
     if has_factors(images):
-        return Rotation.by_regression(mu, logvar, yaw_of(images))
+        yaw = column(torch.from_numpy(images.labels), "yaw")
+        return Rotation.by_regression(mu, logvar, yaw)
     flipped = replace(images, pixels=np.ascontiguousarray(images.pixels[:][..., ::-1]))
     return Rotation.by_mirroring(mu, logvar, encode(model, flipped).mu)

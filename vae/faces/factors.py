@@ -83,8 +83,3 @@ def mark_valid(factors: np.ndarray) -> np.ndarray:
 def has_factors(images: Images) -> bool:
     """Tells whether the true factors of the pictures are known: whether their labels are (N, F)."""
     return images.labels is not None and images.labels.ndim == 2
-
-
-def yaw_of(images: Images) -> torch.Tensor:
-    """Returns the yaw (N,) in degrees of rendered faces."""
-    return column(torch.from_numpy(images.labels), "yaw")
