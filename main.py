@@ -46,6 +46,7 @@ def read(argv: list[str] | None) -> tuple[argparse.Namespace, VAEConfig, Overrid
     digits = first.parse_known_args(argv)[0].dataset in mnist.DATASETS
     file = Path(__file__).with_name("vae") / ("mnist.json" if digits else "faces.json")
     defaults = read_config(file, VAEConfig)
+    keys = list_keys(defaults)
 
     parser = Parser(description=__doc__)
     what = "what to do (default: train)"
@@ -83,7 +84,7 @@ def read(argv: list[str] | None) -> tuple[argparse.Namespace, VAEConfig, Overrid
         default=[-45 + 11.25 * step for step in range(9)],
         help="rotate: absolute yaw in degrees, -90..90 (default: -45 to 45 in 9 steps)",
     )
-    settings = Options(parser, list_keys(defaults), file.name)
+    settings = Options(parser, keys, file.name)
     options = parser.parse_args(argv)
     check_run_options(options)
     overrides = settings.given(options)
