@@ -145,10 +145,9 @@ class VAETask(Task):
         if self.exact and config.loss.beta == 1:  # with another beta the loss is no code length
             values = math.prod(model.shape)
             self.measure = Measure("nats per picture", "bits per dimension", values)
-        inner = [p for p in model.parameters() if is_matrix(p)][
-            1:-1
-        ]  # those at the ends face pixels
-        hidden = inner if settings.optimizer == "muon" else []
+        hidden = []
+        if settings.optimizer == "muon":  # but for the layers that face the pixels
+            hidden = [p for p in model.parameters() if is_matrix(p)][1:-1]
         self.optimizers = make_optimizers(model, hidden, settings.learning_rate, beta2=0.999)
 
     def step(self, batch: Batch, number: int) -> dict[str, float]:
