@@ -11,7 +11,7 @@ import pytest
 import data_preparation
 from benchmarks.raw_data import raw_data
 from data_preparation import txt_to_numpy
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from utils import files
 from utils.errors import UserError
 from utils.helper_functions import char_to_one_hot, one_hot_to_char

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.raw_data import mnist_at_hand
-from tests.conftest import REPOSITORY
+from benchmarks.raw_data import find_mnist
+from tests.helpers.repository import REPOSITORY
 from utils.digits import classifier
 from utils.digits.classifier import (
     DigitClassifier,
@@ -19,7 +19,14 @@ from utils.digits.classifier import (
     shipped,
     train_classifier,
 )
-from utils.digits.quality import Judge, discrepancy, frechet_distance, moments, root, shares_line
+from utils.digits.quality import (
+    Judge,
+    describe_shares,
+    discrepancy,
+    frechet_distance,
+    moments,
+    root,
+)
 from utils.errors import UserError
 from utils.images import mnist
 from utils.images.data import unit_range
@@ -132,10 +139,10 @@ def test_digits_are_a_fixed_shuffled_fifth_apart():
 
 
 def test_tests_find_no_mnist_where_there_is_none(raw):
-    assert not mnist_at_hand()
+    assert not find_mnist()
 
 
-@pytest.mark.skipif(not mnist_at_hand(), reason="MNIST is not in data/raw/MNIST/raw/")
+@pytest.mark.skipif(not find_mnist(), reason="MNIST is not in data/raw/MNIST/raw/")
 def test_the_real_mnist_unpacks_offline_and_is_read_by_the_shipped_classifier(
     raw, offline, capsys, monkeypatch
 ):
@@ -179,7 +186,7 @@ def test_a_classifier_learns_and_is_written(repository, monkeypatch, capsys):
     # 0.68 more, with a standard deviation of 0.07 over five seeds
     assert accuracy(train_classifier(images, epochs=3), images) > before + 0.3
 
-    with pytest.raises(UserError, match=r"python -m utils\.digit_classifier digits trains"):
+    with pytest.raises(UserError, match=r"python -m utils\.digits\.classifier digits trains"):
         load_classifier("digits")
     monkeypatch.setattr(classifier, "EPOCHS", {"digits": 1})
     assert classifier.main(["digits"]) == 0
@@ -238,5 +245,6 @@ def test_discrepancy_is_unbiased_and_sees_a_shift():
 
 
 def test_shares_in_words():
-    assert shares_line([0.1] * 10).endswith("9: 10.0 %; every digit above 5 %")
-    assert shares_line([0.04, 0.86, 0.05, *[0.0] * 7]).endswith("below 5 %: 0, 3, 4, 5, 6, 7, 8, 9")
+    assert describe_shares([0.1] * 10).endswith("9: 10.0 %; every digit above 5 %")
+    few = describe_shares([0.04, 0.86, 0.05, 0, 0, 0, 0, 0, 0, 0])
+    assert few.endswith("below 5 %: 0, 3, 4, 5, 6, 7, 8, 9")

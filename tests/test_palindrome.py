@@ -21,8 +21,8 @@ from models.palindrome.data import (
 )
 from models.palindrome.modules import Model, ModelConfig
 from models.palindrome.train import score, validation_score
-from tests.conftest import REPOSITORY
-from tests.test_commands import rows
+from tests.helpers.comparing import rows
+from tests.helpers.repository import REPOSITORY
 
 TRAIN, TEST = models.palindrome.train.main, models.palindrome.test.main
 SMALL = ["--model.hidden_size", "8", "--data.batches", "6", "--training.batch_size", "8"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from vae.losses import importance_weighted_bound, kl_per_dim, log_normal
 from vae.networks import reparametrise
 

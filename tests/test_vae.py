@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from utils.config import defaults_of, override
 from utils.images.data import Images
 from vae.analysis.rotation import (
