@@ -71,6 +71,7 @@ class AAETask(DigitTask):
     from a plain autoencoder (1) to an encoder that only imitates the prior (0).
     """
 
+    network = "autoencoder"
     columns = (
         "train_reconstruction",
         "train_adversarial_nats",
@@ -87,32 +88,22 @@ class AAETask(DigitTask):
         ),
     )
 
-    def __init__(
-        self,
-        autoencoder: Autoencoder,
-        discriminator: Discriminator,
-        training: Images,
-        validation: Images,
-        config: Config,
-    ) -> None:
-        super().__init__("autoencoder", autoencoder, discriminator, training, validation, config)
-        self.autoencoder, self.discriminator = autoencoder, discriminator
-
     def step(self, batch: Batch, number: int) -> dict[str, float]:
         """Learns from pictures (B, 1, 28, 28) in [0, 1]."""
         x = batch[0].to(self.device)
+        autoencoder, discriminator = self.modules["autoencoder"], self.modules["discriminator"]
         weight = self.config.training.lambda_
-        decoded, z = self.autoencoder(x)  # (B, 1, 28, 28), (B, Z)
+        decoded, z = autoencoder(x)  # (B, 1, 28, 28), (B, Z)
         reconstruction = functional.mse_loss(decoded, x)
-        adversarial_nats = real_loss(self.discriminator(z))
+        adversarial_nats = real_loss(discriminator(z))
         loss = weight * reconstruction + (1 - weight) * adversarial_nats
         descend(self.optimizers["autoencoder"], loss)
 
         both = torch.cat([torch.randn_like(z), z.detach()])  # (2 B, Z)
-        of_prior, of_latents = self.discriminator(both).chunk(2)  # (B, 1) each
+        of_prior, of_latents = discriminator(both).chunk(2)  # (B, 1) each
         discriminator_nats = (real_loss(of_prior) + fake_loss(of_latents)) / 2
         descend(self.optimizers["discriminator"], discriminator_nats)
-        self.average_weights(self.autoencoder, number)
+        self.average_weights(number)
         return {
             "train_reconstruction": reconstruction.item(),
             "train_adversarial_nats": adversarial_nats.item(),

@@ -26,7 +26,6 @@ from utils.digits.training import (
     real_loss,
 )
 from utils.errors import command
-from utils.images.data import Images
 from utils.training.curves import Measure
 from utils.training.loop import fit
 from utils.training.run import open_run
@@ -49,6 +48,7 @@ class GANTask(DigitTask):
     log(1 - D(G(z))), their equation 1, is flat where the discriminator is sure.
     """
 
+    network = "generator"
     columns = ("train_generator_nats", "train_discriminator_nats", "val_frechet", "learning_rate")
     measure = Measure(
         "nats per decision",
@@ -58,30 +58,20 @@ class GANTask(DigitTask):
         ),
     )
 
-    def __init__(
-        self,
-        generator: Generator,
-        discriminator: Discriminator,
-        training: Images,
-        validation: Images,
-        config: Config,
-    ) -> None:
-        super().__init__("generator", generator, discriminator, training, validation, config)
-        self.generator, self.discriminator = generator, discriminator
-
     def step(self, batch: Batch, number: int) -> dict[str, float]:
         """Learns from pictures (B, 1, 28, 28) in [0, 1]."""
         x = batch[0].to(self.device)
-        z = torch.randn(len(x), self.generator.z_dim, device=self.device)
-        fake = self.generator(z)  # (B, 1, 28, 28)
+        generator, discriminator = self.modules["generator"], self.modules["discriminator"]
+        z = torch.randn(len(x), generator.z_dim, device=self.device)
+        fake = generator(z)  # (B, 1, 28, 28)
         both = torch.cat([2 * x - 1, fake.detach()])  # (2 B, 1, 28, 28) in [-1, 1]
-        of_real, of_fake = self.discriminator(both).chunk(2)  # (B, 1) each
+        of_real, of_fake = discriminator(both).chunk(2)  # (B, 1) each
         discriminator_nats = (real_loss(of_real) + fake_loss(of_fake)) / 2
         descend(self.optimizers["discriminator"], discriminator_nats)
 
-        generator_nats = real_loss(self.discriminator(fake))
+        generator_nats = real_loss(discriminator(fake))
         descend(self.optimizers["generator"], generator_nats)
-        self.average_weights(self.generator, number)
+        self.average_weights(number)
         return {
             "train_generator_nats": generator_nats.item(),
             "train_discriminator_nats": discriminator_nats.item(),

@@ -109,48 +109,46 @@ def sample_pictures(model: GenerativeModel, count: int, seed: int) -> torch.Tens
 class DigitTask(Task):
     """Training of a network that generates digits, against a discriminator.
 
-    A model's own task gives `step`. The best epoch is the one whose samples have the smallest
-    Fréchet distance to the validation pictures. What generates them, and what a checkpoint's
-    "model" is, is the running mean of the generating network's weights (`training.average`).
+    A model's own task gives `step`, and what its `network` is called. The best epoch is the one
+    whose samples have the smallest Fréchet distance to the validation pictures. What generates
+    them, and what a checkpoint's "model" is, is the running mean of the network's weights
+    (`training.average`).
     """
 
     unit = "image"
     monitor = "val_frechet"
+    network: str  # what generates: "generator", "autoencoder"
 
     def __init__(
         self,
-        name: str,
         generator: nn.Module,
         discriminator: nn.Module,
         training: Images,
         validation: Images,
         config: DigitConfig,
     ) -> None:
-        rates = config.training
+        rates, average = config.training, copy.deepcopy(generator)
         super().__init__(
             config,
-            {
-                "model": copy.deepcopy(generator),
-                name: generator,
-                "discriminator": discriminator,
-            },
+            {"model": average, self.network: generator, "discriminator": discriminator},
             Batches(training, rates.batch_size, rates.seed),
             title=f"{config.model.name}: {config.kind} on {training.source}",
         )
         self.validation = validation
         self.judge = Judge(config.data.dataset, validation)
         self.milestones = {(rates.epochs + 1) // 2}
-        peaks = {name: rates.learning_rate, "discriminator": rates.discriminator_rate}
+        peaks = {self.network: rates.learning_rate, "discriminator": rates.discriminator_rate}
         self.optimizers = {
-            network: torch.optim.Adam(
-                self.modules[network].parameters(), lr=peak, betas=(rates.beta1, 0.999), fused=True
+            name: torch.optim.Adam(
+                self.modules[name].parameters(), lr=peak, betas=(rates.beta1, 0.999), fused=True
             )
-            for network, peak in peaks.items()
+            for name, peak in peaks.items()
         }
 
-    def average_weights(self, generator: nn.Module, number: int) -> None:
-        """Takes the generating network's weights after a step into their running mean."""
-        update_average(self.model, generator, self.config.training.average, number)
+    def average_weights(self, number: int) -> None:
+        """Takes the network's weights after a step into their running mean."""
+        network, decay = self.modules[self.network], self.config.training.average
+        update_average(self.model, network, decay, number)
 
     def validate(self) -> Row:
         pictures = sample_pictures(self.model, len(self.validation), seed=0)

@@ -22,7 +22,7 @@ def fit(task: Task, run: Run, *, quiet: bool = False) -> list[Row]:
     progress = start(task, run, quiet=quiet)
     with StopSignals() as stop, Reporter(progress, quiet=quiet) as reporter:
         while progress.epoch <= progress.epochs:
-            batches = task.loader.epoch(progress.epoch, progress.index)
+            batches = progress.open_epoch()
             while progress.index < progress.steps:
                 number = progress.set_learning_rate()
                 batch = tuple(tensor[run.rows] for tensor in next(batches))

@@ -6,6 +6,7 @@ import math
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any, Self
@@ -18,7 +19,7 @@ from utils.files import csv_text, shown, write_whole
 from utils.training import checkpoint, distributed
 from utils.training.curves import open_tensorboard
 from utils.training.run import Run
-from utils.training.task import Row, Task, read_old_form
+from utils.training.task import Batch, Row, Task, read_old_form
 
 TIMINGS = ("seconds", "per_second")  # the last columns of history.csv
 
@@ -68,12 +69,12 @@ class Progress:
         self.steps = task.loader.steps  # of an epoch
         self.peaks = {name: each.param_groups[0]["lr"] for name, each in task.optimizers.items()}
         self.history: list[Row] = []
-        self.start_epoch()
+        self.index, self.sums, self.seconds = 0, {}, 0.0  # of the running epoch
 
-    def start_epoch(self, index: int = 0, seconds: float = 0.0, **sums: float) -> None:
-        """Begins an epoch, or goes on in it after `index` batches that took `seconds`."""
-        self.index, self.sums = index, sums
-        self.began = time.perf_counter() - seconds
+    def open_epoch(self) -> Iterator[Batch]:
+        """Begins the running epoch, or goes on in it; returns the batches that are left of it."""
+        self.began = time.perf_counter() - self.seconds
+        return self.task.loader.epoch(self.epoch, self.index)
 
     @property
     def epoch(self) -> int:
@@ -104,22 +105,23 @@ class Progress:
         if self.run.ranks > 1:
             losses = distributed.average(losses)
         self.index += 1
+        self.seconds = time.perf_counter() - self.began
         self.ensure_finite(losses)
         for name, loss in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + loss
 
     def end_epoch(self) -> Row:
         """Closes the running epoch: validates it and adds its row to the history."""
-        seconds = time.perf_counter() - self.began
         self.ensure_finite_state()
         row = {"epoch": self.epoch, "step": self.epoch * self.steps}
         row |= {name: total / self.steps for name, total in self.sums.items()}
         row |= distributed.ask_first(self.task.validate)
         self.ensure_finite(row)
-        row["seconds"] = round(seconds, 3)
-        row["per_second"] = round(self.steps * self.task.units_per_step / max(seconds, 1e-9))
+        units = self.steps * self.task.units_per_step
+        row["seconds"] = round(self.seconds, 3)
+        row["per_second"] = round(units / max(self.seconds, 1e-9))
         self.history.append(row)
-        self.start_epoch()
+        self.index, self.sums, self.seconds = 0, {}, 0.0
         return row
 
     def is_milestone(self, row: Row) -> bool:
@@ -136,13 +138,17 @@ class Progress:
         content = self.task.content() | {"epoch": len(self.history)}
         content["row"] = self.history[-1] if self.history else {}
         if name == "last.pt":
-            seconds = time.perf_counter() - self.began
-            place = {"history": self.history, "index": self.index, "sums": self.sums}
+            place = {
+                "history": self.history,
+                "index": self.index,
+                "sums": self.sums,
+                "seconds": self.seconds,
+            }
             kept = self.task.state()
             kept["ranks"] = self.task.rank_state()
             if not self.task.ranks_draw_alike:
                 kept["ranks"] = distributed.gather_per_rank(kept["ranks"])
-            content["training"] = {"place": place | {"seconds": seconds}, "task": kept}
+            content["training"] = {"place": place, "task": kept}
         if self.run.writes:
             checkpoint.save(self.run.checkpoints / name, content)
             if name == "last.pt":
@@ -163,7 +169,7 @@ class Progress:
         own = kept["ranks"] if alike else distributed.pick_own(kept["ranks"])
         self.task.restore(content, kept, own)
         self.history = place["history"]
-        self.start_epoch(place["index"], place["seconds"], **place["sums"])
+        self.index, self.sums, self.seconds = place["index"], place["sums"], place["seconds"]
 
     def stop_if_asked(self, stop: StopSignals) -> None:
         """Saves and raises Interrupted after a signal; all ranks stop at the same step, or none."""
