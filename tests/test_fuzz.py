@@ -34,7 +34,6 @@ from utils import files
 from utils.digits import testing
 from utils.text.data import DataConfig, decode, load_text
 
-
 ROOMS = ("models", "utils", "vae", "benchmarks")
 
 
@@ -291,7 +290,7 @@ def bad_checkpoints(draw: st.DrawFn, run: str, name: str) -> bytes:
 
 @given(data=st.data())
 def test_checkpoints(data, as_commands):
-    """Loaded in every way there is: by a test.py, a task of main.py, --resume, benchmarks/trust/ship.py."""
+    """Loads it in every way there is: a test.py, a task of main.py, --resume, ship.py."""
     name, index = data.draw(st.sampled_from(LOADING), label="command")
     command = COMMANDS[name]
     argv = list(command.loading("fuzzed"))[index]

@@ -107,9 +107,9 @@ def test_losses_of_a_step_are_cross_entropies(monkeypatch):
     torch.manual_seed(3)
     losses = task.step(batch, 1)
     torch.manual_seed(3)
-    x, fake = batch[0], task.generator(torch.randn(32, 5))
-    of_real = task.discriminator.probability(2 * x - 1)
-    of_fake = task.discriminator.probability(fake)
+    x, fake = batch[0], task.modules["generator"](torch.randn(32, 5))
+    of_real = task.modules["discriminator"].probability(2 * x - 1)
+    of_fake = task.modules["discriminator"].probability(fake)
     one, zero = torch.ones(32, 1), torch.zeros(32, 1)
     entropy = functional.binary_cross_entropy
     assert losses["train_generator_nats"] == pytest.approx(entropy(of_fake, one).item())

@@ -230,7 +230,9 @@ def rows_of_names(command: Command) -> Iterator[Row]:
     options = ("--ckpt_name", "--name", "--data.name")
     options = [name for name in options if command.takes(name)]
     for name in NAMES:
-        ways = [[f"{option}={name}"] for option in options if command.name != "benchmarks.studies.faces"]
+        ways = [
+            [f"{option}={name}"] for option in options if command.name != "benchmarks.studies.faces"
+        ]
         if command.takes("run", "runs") and not name.startswith("-"):
             ways += command.loading(name)
         if command.trains:
@@ -483,7 +485,8 @@ def written_out() -> Iterator[Row]:
     yield from rows("models.palindrome.train", ("--resume --data.batches=7", *changed))
     yield from rows("benchmarks.studies.palindromes", ("--T=1", "1 is not a number", "in 2..1000"))
     yield from rows(
-        "benchmarks.studies.likelihood", ("vae", "vae has no exact likelihood", "take a model of mnist")
+        "benchmarks.studies.likelihood",
+        ("vae", "vae has no exact likelihood", "take a model of mnist"),
     )
     for name in ("benchmarks.studies.aae", "benchmarks.studies.gan"):
         yield from rows(name, ("", "MNIST cannot be downloaded", "the dataset digits", True))

@@ -17,7 +17,6 @@ from utils.config import build, read_config, read_json
 from utils.images.data import Images
 from utils.text.data import load_text
 from utils.text.preparation import prepare
-from utils.text.preparation import prepare
 from utils.text.streaming import score_blocks
 from utils.text.testing import load_text_model
 from utils.training import checkpoint

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from benchmarks.raw_data import find_mnist
+from models.aae.modules import Autoencoder
 from models.aae.train import Config as AAEConfig
 from models.aae.train import encode_pictures
-from models.aae.modules import Autoencoder
-from models.gan.train import Config as GANConfig
 from models.gan.modules import Generator
+from models.gan.train import Config as GANConfig
 from solver import Solver
 from tests.helpers.repository import REPOSITORY
 from utils.config import build
@@ -19,10 +19,10 @@ from utils.digits.training import sample_pictures
 from utils.images.mnist import digits
 from utils.training import checkpoint
 from utils.training.checkpoint import load_model
-from vae.training import VAEConfig
 from vae.data import load_unseen
 from vae.likelihood import estimate_bounds
 from vae.losses import bits_per_dim
+from vae.training import VAEConfig
 
 DIGITS = {"gan": (GANConfig, Generator), "aae": (AAEConfig, Autoencoder)}
 # Options of main.py, and what they change in vae/mnist.json.
