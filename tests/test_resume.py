@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn import datasets
+from sklearn.utils import Bunch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tests.helpers.comparing import assert_same_run, rows
@@ -17,7 +19,6 @@ from tests.helpers.repository import REPOSITORY, training_files
 from tests.helpers.stopping import after_epoch, at_batch
 from tests.helpers.trainable import TRAINABLE
 from utils import files
-from utils.images import mnist
 from utils.training import checkpoint
 
 every_trainable = pytest.mark.parametrize("name", TRAINABLE)
@@ -43,8 +44,8 @@ def rows_of(root):
 def finished(tmp_path_factory):
     """Gives a repository with the finished run of a name; trained when it is first asked for."""
     repositories = {}
-    training, test = mnist.digits("digits")
-    few = training.take(slice(160)), test.take(slice(10))
+    digits = datasets.load_digits()
+    few = Bunch(images=digits.images[:200], target=digits.target[:200])
 
     def of(name):
         if name not in repositories:
@@ -57,7 +58,7 @@ def finished(tmp_path_factory):
         return repositories[name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnist, "_digits", lambda: few)
+        patch.setattr(datasets, "load_digits", lambda: few)
         yield of
 
 
