@@ -183,7 +183,7 @@ def rows_of_options(command: Command) -> Iterator[Row]:
                 yield Row(command.name, ["no-such"], f"argument {name}: invalid choice", "mnist")
             continue
         if action.nargs != 0:
-            yield row([name], f"argument {name}: expected", lists)
+            yield row([name], f"argument {'/'.join(action.option_strings)}: expected", lists)
         for value, way_out in misfits(name, action):
             yield row([f"{name}={value}"], name, way_out)
 
