@@ -3,9 +3,9 @@
     loss = reconstruction + beta * KL(q(z|x) || p(z))
 
 Both are summed over pixels or latents and averaged over the batch; beta is the only weight, and
-at 1 the loss is the negative evidence lower bound (Kingma & Welling 2014, equation 7). Whoever
-averages the reconstruction over D values and the KL over Z latents instead trains with our beta at
-beta * D / Z: for 64 x 64 colour pictures and 20 latents, their 0.01 is our 6.1.
+at 1 the loss is the negative evidence lower bound (Kingma & Welling 2014, equation 7). Code that
+averages the reconstruction over D values and the KL over Z latents trains with our beta at its own
+beta * D / Z: for 64 x 64 colour pictures and 20 latents, its 0.01 is our 6.1.
 
 Sources: Higgins et al. 2017 (beta), Burgess et al. 2018 (capacity), Chen et al. 2018 (beta-TCVAE).
 """
@@ -20,7 +20,7 @@ OBJECTIVES = ("beta_vae", "beta_tcvae")
 
 
 def reconstruction(logits: torch.Tensor, x: torch.Tensor, likelihood: str) -> torch.Tensor:
-    """-log p(x|z) of every picture: logits and x (B, C, H, W), x in [0, 1] -> nats (B,).
+    """Computes -log p(x|z) of every picture: logits and x (B, C, H, W), x in [0, 1] -> nats (B,).
 
     categorical: exact, for pictures of L levels 0, 1 / (L - 1), ..., 1: logits (B, C, H, W, L), and
     -log of the softmax at the pixel's own level. Equal logits give log L for each pixel.
@@ -43,7 +43,7 @@ def reconstruction(logits: torch.Tensor, x: torch.Tensor, likelihood: str) -> to
 
 
 def kl_per_dim(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
-    """KL(N(mu, exp(logvar)) || N(0, 1)) of every latent: (B, Z) each -> nats (B, Z).
+    """Computes KL(N(mu, exp(logvar)) || N(0, 1)) of every latent: (B, Z) each -> nats (B, Z).
 
     Kingma & Welling 2014, appendix B. Zero exactly where the posterior is the prior.
     """
@@ -51,14 +51,14 @@ def kl_per_dim(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
 
 
 def log_normal(z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
-    """log N(z; mu, exp(logvar)), elementwise, in nats."""
+    """Computes log N(z; mu, exp(logvar)), elementwise, in nats."""
     return -0.5 * (math.log(2 * math.pi) + logvar + (z - mu) ** 2 * torch.exp(-logvar))
 
 
 def decomposed_kl(
     z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor, images: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The three parts of the mean KL (Chen et al. 2018, equation 2), in nats, each a number.
+    """Computes the three parts of the mean KL (Chen et al. 2018, equation 2), numbers in nats.
 
     index-code mutual information   E log q(z|x) - log q(z)
     total correlation               E log q(z) - sum_j log q(z_j)      what beta-TCVAE weighs
@@ -82,15 +82,15 @@ def decomposed_kl(
 
 
 def warmed_up(beta: float, step: int, steps: int) -> float:
-    """beta at a step in 1, 2, ...: a straight line from 0 to its full value after `steps`.
+    """Returns beta at a step in 1, 2, ...: a straight line from 0 to its full value after `steps`.
 
-    With beta 4 and 4 steps: 1, 2, 3, 4, 4, 4. With 0 steps it is whole from the start.
+    With beta 4 and 4 steps: 1, 2, 3, 4, 4, 4. With 0 steps it has its full value from the start.
     """
     return beta * min(1.0, step / steps) if steps else beta
 
 
 def capacity_at(capacity: float, step: int, steps: int) -> float:
-    """C, the nats that the code may hold at a step (Burgess et al. 2018, equation 8).
+    """Returns C, the nats that the latents may hold at a step (Burgess et al. 2018, equation 8).
 
     A straight line from 0 to `capacity` after `steps`, then level.
     """
@@ -98,20 +98,24 @@ def capacity_at(capacity: float, step: int, steps: int) -> float:
 
 
 def log_importance_weights(
-    logits: torch.Tensor, x: torch.Tensor, likelihood: str, *posterior: torch.Tensor
+    logits: torch.Tensor,
+    x: torch.Tensor,
+    likelihood: str,
+    z: torch.Tensor,
+    mu: torch.Tensor,
+    logvar: torch.Tensor,
 ) -> torch.Tensor:
-    """log p(x|z) + log p(z) - log q(z|x) of every picture, nats (B,). `posterior`: z, mu, logvar.
+    """Computes log p(x|z) + log p(z) - log q(z|x) of every picture: z (B, Z) -> nats (B,).
 
     Its mean over z ~ q(z|x) is the evidence lower bound; that of its exponential is p(x) (Burda et
     al. 2016, "Importance weighted autoencoders").
     """
-    z, mu, logvar = posterior
     prior = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(dim=1)  # (B,)
     return prior - log_normal(z, mu, logvar).sum(dim=1) - reconstruction(logits, x, likelihood)
 
 
 def importance_weighted_bound(log_weights: torch.Tensor) -> torch.Tensor:
-    """log 1/K sum_k exp(w_k), w (K, B) -> (B,) (Burda et al. 2016, equation 8).
+    """Computes log 1/K sum_k exp(w_k), w (K, B) -> (B,) (Burda et al. 2016, equation 8).
 
     A lower bound on log p(x), the evidence lower bound at K = 1, and never looser with more.
     """
@@ -119,5 +123,5 @@ def importance_weighted_bound(log_weights: torch.Tensor) -> torch.Tensor:
 
 
 def bits_per_dim(nats: float, shape: tuple[int, ...]) -> float:
-    """Nats of a whole picture (C, H, W) -> bits for each of its C H W values."""
+    """Converts nats of a whole picture (C, H, W) into bits for each of its C H W values."""
     return nats / (math.prod(shape) * math.log(2))
