@@ -57,7 +57,7 @@ def test_a_shipped_file_is_what_it_says(name):
     config_type = DIGITS[name][0] if name in DIGITS else VAEConfig
     assert build(content["config"], config_type, path) == build(config, config_type, file)
     assert content["trained_by"] == command
-    assert command in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert command in (REPOSITORY / "docs" / "digits.md").read_text(encoding="utf-8")
     assert "training" not in content
     floats = [weight for weight in content["model"].values() if weight.is_floating_point()]
     assert {weight.dtype for weight in floats} == {torch.float16}
