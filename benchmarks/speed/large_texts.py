@@ -8,7 +8,6 @@ parts of a memory map that were read included. The last line trains a small LSTM
 steps from the map of the largest text. The texts are random words; nothing is kept.
 """
 
-import argparse
 import contextlib
 import io
 import multiprocessing
@@ -56,24 +55,29 @@ def train(root: Path, name: str) -> None:
     """Takes a few steps with a small LSTM, as models/lstm/train.py does."""
     import torch
 
-    from models.lstm.modules import Model, ModelConfig
-    from utils import config as configuration
-    from utils.text.data import DataConfig, load_text
-    from utils.text.training import TextTask, config_type
+    from models.lstm.modules import Model
+    from models.lstm.train import Config
+    from utils.config import override, read_config
+    from utils.text.data import load_text
+    from utils.text.training import NextCharacter
 
-    file = files.ROOT / "models" / "lstm" / "config.json"
-    config = configuration.defaults_of(file, config_type(ModelConfig))
-    small = {("model", "hidden_size"): 32, ("training", "device"): "cpu"}
-    config = configuration.override(config, small)
+    changes = {
+        ("model", "hidden_size"): 32,
+        ("data", "name"): name,
+        ("training", "device"): "cpu",
+    }
+    config = read_config(files.ROOT / "models" / "lstm" / "config.json", Config)
+    config = override(config, changes)
     files.ROOT = root
     torch.set_num_threads(1)  # a small model: a second thread only waits for the first
-    text = load_text(DataConfig(name=name))
-    task = TextTask("lstm", Model(len(text.alphabet), config.model), text, config)
-    for number, batch in enumerate(islice(task.batches(1, 0), STEPS), start=1):
+    text = load_text(config.data)
+    task = NextCharacter(Model(len(text.alphabet), config.model), text, config)
+    for number, batch in enumerate(islice(task.loader.epoch(1), STEPS), start=1):
         task.step(batch, number)
 
 
 def import_torch() -> None:
+    """Imports torch: the memory that all of them need."""
     import torch.utils.data  # noqa: F401
 
 
@@ -96,8 +100,8 @@ def run(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
     return seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def table(root: Path, scale: float) -> Iterator[str]:
-    """Yields the lines, each as soon as it is measured."""
+def measure_all(root: Path, scale: float) -> Iterator[str]:
+    """Yields the lines of the table, each as soon as it is measured."""
     yield "| what | MB of text | seconds | peak memory, MB |"
     yield "|---|---|---|---|"
     for form, sizes in (("codes", CODES), ("one_hot", ONE_HOT)):
@@ -115,11 +119,11 @@ def table(root: Path, scale: float) -> Iterator[str]:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a hundredth of the sizes")
+    parser = Parser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a hundredth of all sizes")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        for line in table(Path(folder), 0.01 if args.quick else 1):
+        for line in measure_all(Path(folder), 0.01 if args.quick else 1):
             print(line, flush=True)
 
 
