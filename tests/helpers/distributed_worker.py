@@ -1,4 +1,4 @@
-"""What tests/test_distributed.py has torchrun start: training commands, one after another.
+"""What the test of distributed training has torchrun start: commands, one after another.
 
 Every rank writes to the repository of its own name, as on two machines without a common disk, and
 what it met to <rank>.json: exit statuses, losses, what was printed. The names of the threads that
