@@ -22,7 +22,6 @@ from models.palindrome.data import (
 from models.palindrome.modules import Model, ModelConfig
 from models.palindrome.train import score, score_validation
 from tests.helpers.comparing import rows
-from tests.helpers.repository import REPOSITORY
 
 TRAIN, TEST = models.palindrome.train.main, models.palindrome.test.main
 SMALL = "--hidden_size 8 --batches 6 --batch_size 8 --epochs 4 --device cpu"
@@ -206,17 +205,6 @@ def test_seed_decides_everything(repository):
         assert TRAIN([*SMALL.split(), "--ckpt_name", name, "--seed", seed]) == 0
     a, b, c = (rows(repository / "checkpoints" / name) for name in "abc")
     assert a == b != c
-
-
-def test_every_key_is_read():
-    source = "".join(
-        (REPOSITORY / "models" / "palindrome" / f"{name}.py").read_text(encoding="utf-8")
-        for name in ("modules", "train")
-    )
-    config = json.loads((REPOSITORY / "models/palindrome/config.json").read_text(encoding="utf-8"))
-    for section in config.values():
-        for name in section:
-            assert re.search(rf"(config|training|model|data)\.{name}\b", source), name
 
 
 def test_dry_run_keeps_nothing(repository, capsys):

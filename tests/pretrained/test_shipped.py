@@ -2,18 +2,15 @@
 
 import importlib
 import json
-import shutil
 
 import pytest
-import torch
 
 from benchmarks.raw_data import find_raw_data
 from benchmarks.studies.faces import READER_SEED, measure_rotation, train_reader
-from benchmarks.trust import reproduce, ship
 from solver import Solver
 from tests.helpers.repository import REPOSITORY
-from tests.helpers.text_commands import TEST, TRAIN, small
-from utils.config import build, read_config, read_json
+from tests.helpers.text_commands import TRAIN
+from utils.config import build, read_config
 from utils.images.data import Images
 from utils.text.data import load_text
 from utils.text.preparation import prepare
@@ -64,23 +61,6 @@ def test_shipped_checkpoint_is_what_it_says(kind, settings, shakespeare, shipped
     # float16 keeps the number to the third digit
     nats = score_blocks(model, text.validation)
     assert nats == pytest.approx(content["row"]["val_nats"], abs=2e-3)
-
-
-def test_shipping_a_run(repository, capsys):
-    assert TRAIN["lstm"](small("lstm")) == 0
-    assert ship.main(["lstm", "a command"]) == 0
-    best = checkpoint.load(repository / "checkpoints" / "lstm" / "best.pt", "lstm")
-    small_file = checkpoint.load(repository / "pretrained" / "lstm.pt", "lstm")
-    assert small_file["trained_by"] == "a command"
-    for name, weight in best["model"].items():
-        assert small_file["model"][name].dtype == torch.float16
-        assert torch.allclose(small_file["model"][name].float(), weight, atol=2e-3)
-    shutil.rmtree(repository / "checkpoints")
-    capsys.readouterr()
-    assert TEST["lstm"](["--num_samples", "1"]) == 0
-    assert TEST["lstm"](["--epoch", "3"]) == 2
-    assert "leave --epoch out" in capsys.readouterr().err
-    assert ship.main(["none", "a command"]) == 2
 
 
 BETAS = (0, 4, 20)
@@ -175,20 +155,3 @@ def test_turning_keeps_what_else_is_seen(turned):
     # one setting) over five seeds, three instruction sets, one and two threads; hats always 1.
     assert min(turned["kept"].values()) >= 0.87
     assert turned["kept"].keys() == {"hat", "glasses", "skin_tone"}
-
-
-def test_the_command_in_a_checkpoint_gives_what_it_gave(shipped, capsys):
-    """The shortest of them; benchmarks/reproduce.py has them all."""
-    assert reproduce.main(["--quick"]) == 0
-    assert "| `palindrome` | train_nats | " in capsys.readouterr().out
-    recorded = read_json(reproduce.RECORDED)
-    assert recorded.keys() <= reproduce.SHORT.keys()
-    assert all(len(values) == len(reproduce.SEEDS) for values in recorded.values())
-
-
-def test_a_checkpoint_that_is_no_longer_reproduced_is_named(shipped, capsys, monkeypatch, tmp_path):
-    record = tmp_path / "reproduce.json"
-    record.write_text('{"palindrome": [0.01, 0.0101, 0.0102]}', encoding="utf-8")
-    monkeypatch.setattr(reproduce, "RECORDED", record)
-    assert reproduce.main(["--quick"]) == 2
-    assert "error: not as recorded: palindrome" in capsys.readouterr().err

@@ -145,6 +145,6 @@ def test_the_document_names_what_exists():
             module, names = f"{module}.{names[0]}", names[1:]
         for name in names:
             found = getattr(found, name)
-    tests = "".join(file.read_text("utf-8") for file in (REPOSITORY / "tests").glob("*.py"))
+    tests = "".join(file.read_text("utf-8") for file in (REPOSITORY / "tests").rglob("*.py"))
     for name in re.findall(r"`(test_\w+)`", text):
         assert f"def {name}(" in tests, name

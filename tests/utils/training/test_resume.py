@@ -3,8 +3,6 @@
 import random
 import shutil
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -139,14 +137,3 @@ def test_weights_that_are_no_numbers_are_not_saved(name, finished, repository, c
         content = checkpoint.load(run / file, TRAINABLE[name].kind)
         assert content["epoch"] == 1
         assert all(tensor.isfinite().all() for tensor in content["model"].values())
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither fork nor SIGKILL")
-def test_killed_it_loses_no_epoch():
-    script = REPOSITORY / "benchmarks" / "trust" / "kill.py"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script), "--quick"],
-        capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "| in a save | 2 |" in done.stdout
