@@ -79,8 +79,12 @@ def train(words: list[str], name: str) -> dict[str, str]:
 def train_shortened(words: list[str], name: str, seed: int) -> float:
     """Runs the short form of a command; returns the last epoch's value that is compared."""
     options, column = SHORT[name]
+    usual = training.WEIGHTED_DRAWS
     training.WEIGHTED_DRAWS = 1  # of 10,000 test pictures, 100 would take longer than the training
-    row = train([*words, *options.split(), "--training.seed", str(seed)], name)
+    try:
+        row = train([*words, *options.split(), "--training.seed", str(seed)], name)
+    finally:
+        training.WEIGHTED_DRAWS = usual
     return float(row[column])
 
 
