@@ -18,11 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 
 import torch
 
+from benchmarks.options import add_number, make_parser
+from benchmarks.tasks import read_settings
 from models.palindrome.modules import Model
 from models.palindrome.train import Config, LastDigit
-from utils import files
-from utils.command_line import Parser, number
-from utils.config import override, read_config, shorten
+from utils.command_line import number
+from utils.config import shorten
 from utils.errors import command
 
 LENGTHS = (5, 10, 20, 40)
@@ -47,8 +48,7 @@ def measure(config: Config) -> dict[str, float]:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two tiny trainings: does it work?")
+    parser = make_parser(__doc__)
     parser.add_argument(
         "--T",
         type=number(int, 2, 1000),
@@ -57,12 +57,8 @@ def main(argv: list[str] | None = None) -> None:
         metavar="T",
         help="digits read, one fewer than a palindrome has (default: 5 10 20 40)",
     )
-    parser.add_argument(
-        "--epochs", type=number(int, 1), default=30, help="most epochs of a training (default: 30)"
-    )
+    add_number(parser, "--epochs", 30, "most epochs of a training")
     args = parser.parse_args(argv)
-    base = read_config(files.ROOT / "models" / "palindrome" / "config.json", Config)
-
     print("| T | dropout | epochs | seconds | training accuracy | validation accuracy |")
     print("|---|---|---|---|---|---|")
     for T in args.T[:1] if args.quick else args.T:
@@ -72,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
                 ("model", "dropout"): dropout,
                 ("training", "epochs"): args.epochs,
             }
-            config = override(base, changes)
+            config: Config = read_settings("palindrome", changes)
             found = measure(shorten(config) if args.quick else config)
             print(
                 f"| {T} | {dropout:g} | {found['epoch']} | {found['seconds']:.0f} "
