@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 
 import numpy as np
 
+from benchmarks.options import make_parser
 from utils import files
-from utils.command_line import Parser
 from utils.errors import command
 
 MILLION = 10**6
@@ -55,23 +55,18 @@ def train(root: Path, name: str) -> None:
     """Takes a few steps with a small LSTM, as models/lstm/train.py does."""
     import torch
 
-    from models.lstm.modules import Model
-    from models.lstm.train import Config
-    from utils.config import override, read_config
+    from benchmarks.tasks import make_text_task, read_settings
     from utils.text.data import load_text
-    from utils.text.training import NextCharacter
 
     changes = {
         ("model", "hidden_size"): 32,
         ("data", "name"): name,
         ("training", "device"): "cpu",
     }
-    config = read_config(files.ROOT / "models" / "lstm" / "config.json", Config)
-    config = override(config, changes)
+    config = read_settings("lstm", changes)
     files.ROOT = root
     torch.set_num_threads(1)  # a small model: a second thread only waits for the first
-    text = load_text(config.data)
-    task = NextCharacter(Model(len(text.alphabet), config.model), text, config)
+    task = make_text_task(load_text(config.data), config)
     for number, batch in enumerate(islice(task.loader.epoch(1), STEPS), start=1):
         task.step(batch, number)
 
@@ -119,9 +114,7 @@ def measure_all(root: Path, scale: float) -> Iterator[str]:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a hundredth of all sizes")
-    args = parser.parse_args(argv)
+    args = make_parser(__doc__).parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         for line in measure_all(Path(folder), 0.01 if args.quick else 1):
             print(line, flush=True)

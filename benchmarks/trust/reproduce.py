@@ -59,10 +59,9 @@ SHORT = {
 QUICK = "palindrome"
 
 
-def read_shipped(name: str) -> tuple[list[str], dict[str, Any]]:
-    """Reads from a shipped checkpoint the command that trained it, in words, and its losses."""
-    shipped = checkpoint.load(files.ROOT / "pretrained" / f"{name}.pt")
-    return shlex.split(shipped["trained_by"]), shipped["row"]
+def load_shipped(name: str) -> dict[str, Any]:
+    """Loads a shipped checkpoint: with its losses, and the command that trained it."""
+    return checkpoint.load(files.ROOT / "pretrained" / f"{name}.pt")
 
 
 def train(words: list[str], name: str) -> dict[str, str]:
@@ -72,8 +71,8 @@ def train(words: list[str], name: str) -> dict[str, str]:
     module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
     if status := module.main([*options, "--ckpt_name", run, "--overwrite"]):
         raise SystemExit(status)
-    with open(files.checkpoint_folder(run) / "history.csv", encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))[-1]
+    history = (files.checkpoint_folder(run) / "history.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(history.splitlines()))[-1]
 
 
 def train_shortened(words: list[str], name: str, seed: int) -> float:
@@ -84,16 +83,10 @@ def train_shortened(words: list[str], name: str, seed: int) -> float:
     return float(row[column])
 
 
-def compute_tolerance(values: list[float]) -> float:
-    """Computes how far another seed, machine or version may be from the mean, as a share of it."""
-    mean = abs(statistics.mean(values))
-    return max(0.02, 3 * statistics.stdev(values) / mean)
-
-
 def record(names: list[str], recorded: dict[str, list[float]]) -> None:
     """Trains the short forms with three seeds each and writes reproduce.json."""
     for name in names:
-        words, _ = read_shipped(name)
+        words = shlex.split(load_shipped(name)["trained_by"])
         recorded[name] = [train_shortened(words, name, seed) for seed in SEEDS]
         write_whole(RECORDED, (json.dumps(recorded, indent=2) + "\n").encode())
     print(f"wrote {RECORDED.name}: {len(SEEDS)} seeds of {', '.join(recorded)}")
@@ -101,30 +94,27 @@ def record(names: list[str], recorded: dict[str, list[float]]) -> None:
 
 def reproduce(name: str, values: list[float], *, full: bool) -> tuple[str, bool]:
     """Trains once more; returns a line of the table, and whether it agrees with what is known."""
-    (words, row), column = read_shipped(name), SHORT[name][1]
-    began = time.perf_counter()
+    shipped, column, began = load_shipped(name), SHORT[name][1], time.perf_counter()
+    words, mean = shlex.split(shipped["trained_by"]), statistics.mean(values)
     if full:
         train(words, name)
         best = checkpoint.load(files.checkpoint_folder(f"reproduced_{name}") / "best.pt")
-        expected, found = row[column], best["row"][column]
+        expected, found = shipped["row"][column], best["row"][column]
     else:
-        expected, found = statistics.mean(values), train_shortened(words, name, seed=0)
-    minutes, allowed = (time.perf_counter() - began) / 60, compute_tolerance(values)
-    numbers = f"{expected:.4g} | {allowed:.1%} | {found:.4g} | {minutes:.1f}"
-    agrees = abs(found - expected) <= allowed * abs(expected)
+        expected, found = mean, train_shortened(words, name, seed=0)
+    minutes = (time.perf_counter() - began) / 60
+    tolerance = max(0.02, 3 * statistics.stdev(values) / abs(mean))  # a share of what is expected
+    numbers = f"{expected:.4g} | {tolerance:.1%} | {found:.4g} | {minutes:.1f}"
+    agrees = abs(found - expected) <= tolerance * abs(expected)
     return f"| `{name}` | {column} | {numbers} |", agrees
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = Parser(description=__doc__)
+    meaning = f"shipped checkpoints to train again: {', '.join(SHORT)} (default: all)"
     parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="NAME",
-        choices=SHORT,
-        default=list(SHORT),
-        help=f"shipped checkpoints to train again: {', '.join(SHORT)} (default: all)",
+        "--only", nargs="+", metavar="NAME", choices=SHORT, default=list(SHORT), help=meaning
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--full", action="store_true", help="the whole command, not its short form")
@@ -138,8 +128,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.record:
         record(names, recorded)
         return
-    lines = ["| shipped | compared | expected | tolerance | found | minutes |", "|---" * 6 + "|"]
-    failed = []
+    lines, failed = ["| shipped | compared | expected | tolerance | found | minutes |"], []
+    lines.append("|---" * 6 + "|")
     for name in names:
         if name not in recorded:
             raise UserError(f"{RECORDED.name} has no {name}: --record --only {name} adds it")
