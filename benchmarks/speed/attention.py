@@ -28,8 +28,10 @@ from benchmarks.speed.turns import Table, describe_machine, make_parser, prepare
 from models.transformer.modules import CausalAttention, Model, ModelConfig, State
 from utils.errors import command
 
+Builder = Callable[..., CausalAttention]
+Sizes = dict[tuple[int, int], float]  # B, T: the largest ratio that is allowed
+
 WIDTH, HEADS, WINDOW = 256, 8, 64
-# B, T: the largest ratio that is allowed.
 LAYER = {(64, 64): 1.2, (16, 256): 1.6, (4, 1024): 2.5}
 KERNEL = {(64, 64): 1.2, (16, 256): 0.6, (4, 1024): 0.4}
 
@@ -46,19 +48,14 @@ class Library(CausalAttention):
         return self.out(out.transpose(1, 2).reshape(B, T, d)), None
 
 
-def step(build: Callable[..., CausalAttention], B: int, T: int, context: int) -> Callable[[], None]:
+def step(build: Builder, B: int, T: int, context: int) -> Callable[[], None]:
     """Returns a run: forward and backward of one layer, all gradients from nothing."""
     torch.manual_seed(0)
     layer = build(WIDTH, HEADS, context)
     return prepare_passes(layer, torch.randn(B, T, WIDTH, requires_grad=True))
 
 
-def compare_layers(
-    table: Table,
-    what: str,
-    theirs: Callable[..., CausalAttention],
-    sizes: dict[tuple[int, int], float],
-) -> None:
+def compare_layers(table: Table, what: str, theirs: Builder, sizes: Sizes) -> None:
     """Compares causal attention with another layer of its sizes."""
     for (B, T), bound in ({(2, 16): 1} if table.quick else sizes).items():
         sides = [step(build, B, T, T) for build in (CausalAttention, theirs)]

@@ -36,12 +36,9 @@ class PaddedBlock(nn.Module):
     def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
         super().__init__()
         self.ahead = (kernel_size - 1) * dilation
-        self.first, self.second = (
-            weight_norm(
-                nn.Conv1d(channels, channels, kernel_size, padding=self.ahead, dilation=dilation)
-            )
-            for _ in range(2)
-        )
+        sizes = {"padding": self.ahead, "dilation": dilation}
+        self.first = weight_norm(nn.Conv1d(channels, channels, kernel_size, **sizes))
+        self.second = weight_norm(nn.Conv1d(channels, channels, kernel_size, **sizes))
         self.dropout = nn.Dropout(0.2)
 
     def forward(self, x: torch.Tensor, past: tuple[None, None]) -> tuple[torch.Tensor, None]:

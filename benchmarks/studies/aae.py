@@ -26,7 +26,6 @@ from utils.config import override
 from utils.digits.quality import Judge, discrepancy
 from utils.digits.training import load_digits, sample_pictures
 from utils.errors import command
-from utils.files import write_whole
 from utils.images.mnist import digits
 
 LAMBDAS = (0.0, 0.5, 0.9, 0.995, 1.0)
@@ -73,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     table = "\n".join(lines) + "\n"
     print(table)
     if not args.quick:
-        write_whole(files.ROOT / "results" / "aae_benchmark" / "table.md", table.encode())
+        files.write_whole(files.ROOT / "results" / "aae_benchmark" / "table.md", table.encode())
 
 
 if __name__ == "__main__":

@@ -30,13 +30,11 @@ from utils.config import override
 from utils.digits.quality import Judge
 from utils.digits.training import load_digits, sample_pictures
 from utils.errors import command
-from utils.files import write_whole
 from utils.images.data import Batches, Images
 from utils.images.figures import picture_rows
 from utils.images.mnist import digits
 from utils.training.task import Batch
 
-THEIRS, OURS = "PyTorch-GAN's recipe", "models/gan"
 BATCH = 64  # pictures of a step, theirs and ours
 
 Generated = tuple[torch.Tensor, float]  # samples in [0, 1]; the processor's seconds of all steps
@@ -51,20 +49,21 @@ def build_their_generator() -> Generator:
     return generator
 
 
-def train_theirs(images: Images, epochs: int, seed: int, count: int) -> Generated:
+def train_theirs(training: Images, _: Images, config: Config, count: int) -> Generated:
     """Trains by their recipe: Adam 2e-4 with beta1 0.5, the generator's step first.
 
     The samples are as their script has them: in training mode, normalised in batches.
     """
+    seed = config.training.seed
     torch.manual_seed(seed)
     generator, discriminator = build_their_generator(), Discriminator()
     of_generator, of_discriminator = (
         torch.optim.Adam(module.parameters(), lr=0.0002, betas=(0.5, 0.999), fused=True)
         for module in (generator, discriminator)
     )
-    batches, loss, seconds = Batches(images, BATCH, seed), nn.BCELoss(), 0.0
+    batches, loss, seconds = Batches(training, BATCH, seed), nn.BCELoss(), 0.0
     real, fake = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1, config.training.epochs + 1):
         for x, _ in batches.epoch(epoch):
             began = time.process_time()
             of_generator.zero_grad()
@@ -105,23 +104,7 @@ def train_ours(training: Images, validation: Images, config: Config, count: int)
     return sample_pictures(task.model, count, config.training.seed), task.seconds
 
 
-def make_table(measured: dict[str, list[tuple[float, float, float]]]) -> str:
-    """Renders a line for each recipe from distance, rarest digit and milliseconds of each seed."""
-    lines = [
-        "| recipe | Fréchet distance of each seed | mean | rarest digit | ms an update |",
-        "|---" * 5 + "|",
-    ]
-    means = {}
-    for name, trainings in measured.items():
-        distances, rarest, milliseconds = zip(*trainings, strict=True)
-        means[name] = statistics.mean(distances)
-        lines.append(
-            f"| {name} | {', '.join(f'{distance:.3f}' for distance in distances)} "
-            f"| {means[name]:.3f} | {100 * min(rarest):.1f} % "
-            f"| {statistics.median(milliseconds):.1f} |"
-        )
-    lines.append(f"\nours / theirs: {means[OURS] / means[THEIRS]:.2f} (target: at most 0.50)")
-    return "\n".join(lines) + "\n"
+RECIPES = {"PyTorch-GAN's recipe": train_theirs, "models/gan": train_ours}
 
 
 @command
@@ -143,25 +126,35 @@ def main(argv: list[str] | None = None) -> None:
     training, validation = load_digits(config.data)
     test = digits(config.data.dataset)[1]
     judge, updates = Judge(config.data.dataset, test), epochs * (len(training) // BATCH)
-    measured, samples = {THEIRS: [], OURS: []}, {}
-    for seed in range(args.seed, args.seed + seeds):
-        for name in measured:
-            if name == THEIRS:
-                pictures, seconds = train_theirs(training, epochs, seed, count)
-            else:
-                seeded = override(config, {("training", "seed"): seed})
-                pictures, seconds = train_ours(training, validation, seeded, count)
+    lines = [
+        f"{updates:,} generator updates, {count:,} samples against {len(test):,} test pictures\n",
+        "| recipe | Fréchet distance of each seed | mean | rarest digit | ms an update |",
+        "|---" * 5 + "|",
+    ]
+    means, samples = [], {}
+    for name, train in RECIPES.items():
+        distances, rarest, milliseconds = [], [], []
+        for seed in range(args.seed, args.seed + seeds):
+            seeded = override(config, {("training", "seed"): seed})
+            pictures, seconds = train(training, validation, seeded, count)
             distance, shares = judge.score(pictures)
-            measured[name].append((distance, min(shares), 1000 * seconds / updates))
+            distances.append(distance)
+            rarest.append(min(shares))
+            milliseconds.append(1000 * seconds / updates)
             samples[f"{name}, seed {seed}"] = pictures[:16]
             print(f"{name}, seed {seed}: {distance:.3f}, rarest {min(shares):.1%}", flush=True)
-    head = f"{updates:,} generator updates, {count:,} samples against {len(test):,} test pictures"
-    table = f"{head}\n\n{make_table(measured)}"
+        means.append(statistics.mean(distances))
+        lines.append(
+            f"| {name} | {', '.join(f'{distance:.3f}' for distance in distances)} "
+            f"| {means[-1]:.3f} | {100 * min(rarest):.1f} % "
+            f"| {statistics.median(milliseconds):.1f} |"
+        )
+    lines.append(f"\nours / theirs: {means[1] / means[0]:.2f} (target: at most 0.50)")
+    table = "\n".join(lines) + "\n"
     print(table)
     if not args.quick:
-        results = files.ROOT / "results" / "gan_benchmark"
-        write_whole(results / "table.md", table.encode())
-        labels = sorted(samples)
+        results, labels = files.ROOT / "results" / "gan_benchmark", sorted(samples)
+        files.write_whole(results / "table.md", table.encode())
         pictures = torch.stack([samples[label] for label in labels])
         picture_rows(pictures, results / "samples.png", rows=labels)
 

@@ -21,7 +21,6 @@ from benchmarks.raw_data import find_mnist
 from solver import Solver
 from utils import files
 from utils.errors import UserError, command
-from utils.files import write_whole
 from vae.data import load_unseen
 from vae.latents import measure_kl
 from vae.likelihood import estimate_bounds
@@ -68,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     table = "\n".join(lines) + "\n"
     print(f"{len(images):,} pictures of {images.source}, bits per dimension\n\n{table}")
     if not args.quick:
-        write_whole(files.ROOT / "results" / "likelihood" / "table.md", table.encode())
+        files.write_whole(files.ROOT / "results" / "likelihood" / "table.md", table.encode())
 
 
 if __name__ == "__main__":

@@ -49,13 +49,9 @@ def measure(config: Config) -> dict[str, float]:
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser(__doc__)
+    meaning = "digits read, one fewer than a palindrome has (default: 5 10 20 40)"
     parser.add_argument(
-        "--T",
-        type=number(int, 2, 1000),
-        nargs="+",
-        default=LENGTHS,
-        metavar="T",
-        help="digits read, one fewer than a palindrome has (default: 5 10 20 40)",
+        "--T", type=number(int, 2, 1000), nargs="+", default=LENGTHS, metavar="T", help=meaning
     )
     add_number(parser, "--epochs", 30, "most epochs of a training")
     args = parser.parse_args(argv)

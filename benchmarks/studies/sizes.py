@@ -24,7 +24,6 @@ from benchmarks.tasks import make_text_task, read_settings, train_quietly
 from utils import files
 from utils.config import override, shorten
 from utils.errors import command
-from utils.files import write_whole
 from utils.text.data import load_text
 from utils.text.training import TextConfig
 
@@ -96,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
         minutes = (time.perf_counter() - began) / 60
         print(f"\n{table}\n{minutes:.1f} minutes on {torch.get_num_threads()} threads")
         if not args.quick:
-            write_whole(files.ROOT / "results" / "sizes" / f"{name}.md", table.encode())
+            files.write_whole(files.ROOT / "results" / "sizes" / f"{name}.md", table.encode())
 
 
 if __name__ == "__main__":

@@ -48,10 +48,9 @@ STEPS = 5  # of an epoch: 90 % of the text's characters in batches of 16 x 32
 CHARACTERS = 3000
 
 
-def die() -> NoReturn:
+def die() -> None:
     """Kills this process."""
     os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("killed, and still here")
 
 
 def die_in_step(number: int) -> None:
@@ -65,7 +64,7 @@ def die_in_save(number: int, share: float) -> None:
     earlier = iter(range(1, number))
 
     class DyingFile(io.FileIO):
-        def write(self, content: bytes) -> NoReturn:
+        def write(self, content: bytes) -> None:
             super().write(content[: round(share * len(content))])
             die()
 
@@ -171,16 +170,15 @@ def check_end(trainer: Trainer) -> None:
         raise UserError("history.csv is not that of the undisturbed run")
 
 
-def measure(trainer: Trainer, kills: dict[str, int], seed: int) -> tuple[Counter, Counter]:
-    """Kills and resumes a training; counts the kills by kind, the unfinished files by name."""
+def measure(trainer: Trainer, kinds: list[str], seed: int) -> Counter:
+    """Kills and resumes a training; counts the files that were unfinished at a kill, by name."""
     began = time.perf_counter()
     trainer.train("undisturbed")
     epoch_seconds = (time.perf_counter() - began) / len(trainer.read_rows("undisturbed"))
     rng = random.Random(seed)
-    kinds = [kind for kind, times in kills.items() for _ in range(times)]
     rng.shuffle(kinds)
-    epochs, killed, unfinished = 0, Counter(), Counter()
-    for kind in kinds:
+    epochs, unfinished = 0, Counter()
+    for number, kind in enumerate(kinds):
         if kind == STEP:
             end = {"before": partial(die_in_step, rng.randint(1, 2 * STEPS))}
         elif kind == SAVE:
@@ -189,17 +187,16 @@ def measure(trainer: Trainer, kills: dict[str, int], seed: int) -> tuple[Counter
         else:
             end = {"seconds": rng.uniform(0, 5 * epoch_seconds)}
         if trainer.train("killed", **end) == 0:
-            raise UserError(f"the run was over after {killed.total()} of {len(kinds)} kills")
+            raise UserError(f"the run was over after {number} of {len(kinds)} kills")
         names = trainer.find_unfinished()
         if kind == SAVE and not names:
             raise UserError("a kill in a save left no unfinished file: it was not in a save")
         epochs = check_after_kill(trainer, epochs)
-        killed[kind] += 1
         unfinished.update(names)
     if trainer.train("killed") != 0:
         raise UserError("the run could not be finished")
     check_end(trainer)
-    return killed, unfinished
+    return unfinished
 
 
 @command
@@ -211,19 +208,18 @@ def main(argv: list[str] | None = None) -> None:
     if "fork" not in multiprocessing.get_all_start_methods():
         raise UserError("this system has no fork and no SIGKILL: run it on Linux or macOS")
     kills = dict.fromkeys(KILLS, 2) if args.quick else KILLS
-    began = time.perf_counter()
+    kinds = [kind for kind, times in kills.items() for _ in range(times)]
+    epochs, began = 3 * len(kinds), time.perf_counter()
     torch.set_num_threads(1)  # and no other thread, for what is forked has only one
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
-        trainer = Trainer(Path(folder), epochs=3 * sum(kills.values()))
-        killed, unfinished = measure(trainer, kills, args.seed)
-        epochs = len(trainer.read_rows("killed"))
+        unfinished = measure(Trainer(Path(folder), epochs), kinds, args.seed)
     minutes = (time.perf_counter() - began) / 60
     print("| killed | times | resumed |\n|---|---|---|")
-    for kind, times in killed.items():
+    for kind, times in kills.items():
         print(f"| {kind} | {times} | {times} |")
     names = ", ".join(f"{name} {times}" for name, times in sorted(unfinished.items()))
     print(f"\nunfinished at a kill: {names}")
-    print(f"{killed.total()} kills in {epochs} epochs: no row of history.csv lost, all files read,")
+    print(f"{len(kinds)} kills in {epochs} epochs: no row of history.csv lost, all files read,")
     print("nothing left over, and the end is that of the undisturbed run, bit for bit")
     print(f"{minutes:.1f} minutes")
 

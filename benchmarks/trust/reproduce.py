@@ -12,7 +12,6 @@ standard deviations, at least 2 % of the mean. With --full the best epoch is com
 that the shipped checkpoint reports, by the same tolerance. The runs are called reproduced_<name>.
 """
 
-import csv
 import importlib
 import json
 import shlex
@@ -28,7 +27,6 @@ from utils import files
 from utils.command_line import Parser
 from utils.config import read_json
 from utils.errors import UserError, command
-from utils.files import write_whole
 from utils.training import checkpoint
 from vae import training
 
@@ -59,49 +57,41 @@ SHORT = {
 QUICK = "palindrome"
 
 
-def load_shipped(name: str) -> dict[str, Any]:
-    """Loads a shipped checkpoint: with its losses, and the command that trained it."""
-    return checkpoint.load(files.ROOT / "pretrained" / f"{name}.pt")
-
-
-def train(words: list[str], name: str) -> dict[str, str]:
-    """Runs a training command under another name; returns the last row of its history.csv."""
-    script, *options = words[1:]  # the first is python
-    run = f"reproduced_{name}"
+def train(name: str, options: str = "") -> dict[str, Any]:
+    """Trains a shipped checkpoint again by its command, as another run; returns the shipped one."""
+    shipped = checkpoint.load(files.ROOT / "pretrained" / f"{name}.pt")
+    _, script, *words = shlex.split(f"{shipped['trained_by']} {options}")  # the first is python
     module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
-    if status := module.main([*options, "--ckpt_name", run, "--overwrite"]):
+    if status := module.main([*words, "--ckpt_name", f"reproduced_{name}", "--overwrite"]):
         raise SystemExit(status)
-    history = (files.checkpoint_folder(run) / "history.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(history.splitlines()))[-1]
+    return shipped
 
 
-def train_shortened(words: list[str], name: str, seed: int) -> float:
+def train_shortened(name: str, seed: int) -> float:
     """Runs the short form of a command; returns the last epoch's value that is compared."""
     options, column = SHORT[name]
     training.WEIGHTED_DRAWS = 1  # of 10,000 test pictures, 100 would take longer than the training
-    row = train([*words, *options.split(), "--training.seed", str(seed)], name)
-    return float(row[column])
+    train(name, f"{options} --training.seed {seed}")
+    return checkpoint.load(files.checkpoint_folder(f"reproduced_{name}") / "last.pt")["row"][column]
 
 
 def record(names: list[str], recorded: dict[str, list[float]]) -> None:
     """Trains the short forms with three seeds each and writes reproduce.json."""
     for name in names:
-        words = shlex.split(load_shipped(name)["trained_by"])
-        recorded[name] = [train_shortened(words, name, seed) for seed in SEEDS]
-        write_whole(RECORDED, (json.dumps(recorded, indent=2) + "\n").encode())
+        recorded[name] = [train_shortened(name, seed) for seed in SEEDS]
+        files.write_whole(RECORDED, (json.dumps(recorded, indent=2) + "\n").encode())
     print(f"wrote {RECORDED.name}: {len(SEEDS)} seeds of {', '.join(recorded)}")
 
 
 def reproduce(name: str, values: list[float], *, full: bool) -> tuple[str, bool]:
     """Trains once more; returns a line of the table, and whether it agrees with what is known."""
-    shipped, column, began = load_shipped(name), SHORT[name][1], time.perf_counter()
-    words, mean = shlex.split(shipped["trained_by"]), statistics.mean(values)
+    column, mean, began = SHORT[name][1], statistics.mean(values), time.perf_counter()
     if full:
-        train(words, name)
+        shipped = train(name)
         best = checkpoint.load(files.checkpoint_folder(f"reproduced_{name}") / "best.pt")
         expected, found = shipped["row"][column], best["row"][column]
     else:
-        expected, found = mean, train_shortened(words, name, seed=0)
+        expected, found = mean, train_shortened(name, seed=0)
     minutes = (time.perf_counter() - began) / 60
     tolerance = max(0.02, 3 * statistics.stdev(values) / abs(mean))  # a share of what is expected
     numbers = f"{expected:.4g} | {tolerance:.1%} | {found:.4g} | {minutes:.1f}"
