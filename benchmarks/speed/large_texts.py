@@ -62,11 +62,7 @@ def train(root: Path, name: str) -> None:
     from benchmarks.tasks import make_text_task, read_settings
     from utils.text.data import load_text
 
-    changes = {
-        ("model", "hidden_size"): 32,
-        ("data", "name"): name,
-        ("training", "device"): "cpu",
-    }
+    changes = {("model", "hidden_size"): 32, ("data", "name"): name, ("training", "device"): "cpu"}
     config = read_settings("lstm", changes)
     files.ROOT = root
     torch.set_num_threads(1)  # a small model: a second thread only waits for the first

@@ -38,6 +38,8 @@ from vae.losses import kl_per_dim, reconstruction
 from vae.networks import VAE
 from vae.training import VAEConfig, VAETask, build_model
 
+Loss = Callable[[Batch], torch.Tensor]
+
 # Every turn calls `fit` on one task, which starts from the rate that the last turn ended with.
 ONE_EPOCH = {
     ("training", "epochs"): 1,
@@ -87,9 +89,7 @@ def compare_formats(table: Table, config: VAEConfig) -> None:
     table.compare(f"format: VAE, {len(x)} pictures", *sides, at_most=0.85)
 
 
-def train_bare(
-    task: Task, batches: list[Batch], compute_loss: Callable[[Batch], torch.Tensor]
-) -> float:
+def train_bare(task: Task, batches: list[Batch], compute_loss: Loss) -> float:
     """Takes forward, backward, clip and step on each batch, nothing else; returns the seconds."""
     began = time.perf_counter()
     for batch in batches:
@@ -102,7 +102,7 @@ def train_bare(
     return time.perf_counter() - began
 
 
-def compare_loops(table: Table, task: Task, compute_loss: Callable[[Batch], torch.Tensor]) -> float:
+def compare_loops(table: Table, task: Task, compute_loss: Loss) -> float:
     """Compares an epoch of `fit` with the bare loop; returns its share of evaluating and saving."""
     batches = list(task.loader.epoch(1))
     ours, theirs, shares = [], [], []

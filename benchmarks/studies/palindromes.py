@@ -30,7 +30,7 @@ LENGTHS = (5, 10, 20, 40)
 DROPOUTS = (0.5, 0.0)
 
 
-def measure(config: Config) -> dict[str, float]:
+def measure(config: Config) -> tuple[int, float, float, float]:
     """Trains once; returns the number of the last epoch, seconds, and mean accuracies in 0..1."""
     torch.manual_seed(config.training.seed)
     task, began = LastDigit(Model(config.model), config), time.perf_counter()
@@ -42,8 +42,7 @@ def measure(config: Config) -> dict[str, float]:
         if right == 1:
             break
     learned = sum(row["train_accuracy"] for row in rows) / len(rows)
-    seconds = time.perf_counter() - began
-    return {"epoch": epoch, "seconds": seconds, "training": learned, "validation": right}
+    return epoch, time.perf_counter() - began, learned, right
 
 
 @command
@@ -65,10 +64,11 @@ def main(argv: list[str] | None = None) -> None:
                 ("training", "epochs"): args.epochs,
             }
             config: Config = read_settings("palindrome", changes)
-            found = measure(shorten(config) if args.quick else config)
+            config = shorten(config) if args.quick else config
+            epoch, seconds, learned, right = measure(config)
             print(
-                f"| {T} | {dropout:g} | {found['epoch']} | {found['seconds']:.0f} "
-                f"| {100 * found['training']:.2f} % | {100 * found['validation']:.2f} % |",
+                f"| {T} | {dropout:g} | {epoch} | {seconds:.0f} "
+                f"| {100 * learned:.2f} % | {100 * right:.2f} % |",
                 flush=True,
             )
 
