@@ -57,7 +57,7 @@ class Asked(NamedTuple):
 def read(argv: list[str] | None) -> Asked:
     """Reads the command line; which settings are the defaults depends on --dataset."""
     first = Parser(add_help=False)
-    first.add_argument("--dataset", "--data.dataset", dest="dataset")
+    first.add_argument("--data.dataset", "--dataset", dest="dataset")
     digits = first.parse_known_args(argv)[0].dataset in mnist.DATASETS
     file = Path(__file__).with_name("vae") / ("mnist.json" if digits else "faces.json")
     defaults = read_config(file, VAEConfig)

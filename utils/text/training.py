@@ -75,6 +75,13 @@ class NextCharacter(Task):
 
     def __init__(self, model: TextModel, text: Text, config: TextConfig) -> None:
         training = config.training
+        streams = Streams(
+            text.training,
+            training.batch_size,
+            training.length,
+            training.seed,
+            shuffle=not training.carry_state,
+        )
         if len(text.validation) < training.length + 1:
             raise UserError(
                 f"the validation text has {len(text.validation):,} characters, less than one "
@@ -86,13 +93,6 @@ class NextCharacter(Task):
                 f"learned positions end at model.context {limit}: "
                 "training.carry_state must be false and training.length no longer"
             )
-        streams = Streams(
-            text.training,
-            training.batch_size,
-            training.length,
-            training.seed,
-            shuffle=not training.carry_state,
-        )
         title = f"{config.model.name}: {config.kind} on data/{config.data.name}"
         super().__init__(
             config, {"model": model}, streams, title=title, units_per_row=training.length

@@ -56,6 +56,7 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
     """
     if run.writes:
         run.clear()
+        run.results.mkdir(parents=True, exist_ok=True)  # or fail before hours of training
         if not quiet:
             networks = [net for name, net in task.modules.items() if name != "model"]
             sizes = [sum(p.numel() for p in net.parameters()) for net in networks or [task.model]]
