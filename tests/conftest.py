@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from tests.helpers.repository import REPOSITORY
 from tests.helpers.small_models import small_models
 from utils import files
-from utils.text.data import cut_text
+from utils.text.data import Text
 
 torch.set_num_threads(1)  # small models: a second thread only waits for the first
 
@@ -80,4 +80,4 @@ def words():
     )
     alphabet = sorted(set(text[:4000]))
     codes = np.array([alphabet.index(char) for char in text[:4000]], dtype=np.uint8)
-    return cut_text(alphabet, codes)
+    return Text(alphabet, codes[:3600], codes[3600:])

@@ -16,8 +16,8 @@ from utils import files
 from utils.errors import UserError
 from utils.helper_functions import char_to_one_hot, one_hot_to_char
 from utils.text import preparation
-from utils.text.data import FEW, DataConfig, cut_text, decode, load_text
-from utils.text.preparation import encode_text, read_blocks, read_text, split_lines
+from utils.text.data import FEW, DataConfig, decode, load_text
+from utils.text.preparation import encode_text, read_blocks, read_text, split_lines, write
 
 TEXTS = {
     "plain": "Two lines.\nAnd no end",
@@ -196,8 +196,10 @@ def test_one_hot_refuses_what_is_no_character():
             one_hot_to_char(np.array(vector), alphabet)
 
 
-def test_validation_is_the_last_tenth():
-    text = cut_text(["a"], np.zeros(1_115_394, dtype=np.uint8))
+def test_validation_is_the_last_tenth(repository):
+    codes = np.zeros(1_115_394, dtype=np.uint8)
+    write(repository / "data" / "long", np.array(["a"]), codes, "codes")
+    text = load_text(DataConfig("long"))
     assert (len(text.training), len(text.validation)) == (1_003_854, 111_540)
 
 

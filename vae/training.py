@@ -143,6 +143,9 @@ class VAETask(Task):
             title=f"{config.model.name}: beta {config.loss.beta:g} on {training.source}",
         )
         self.validation = validation
+        self.summary = (
+            f"{model.z_dim} latents; {training.summary()}, {len(validation):,} to validate"
+        )
         self.milestones = settings.pictures
         self.exact = config.loss.likelihood == "categorical"
         self.measure = Measure("nats per picture")
@@ -221,12 +224,6 @@ class VAETask(Task):
                 sums += len(x) * self.objective(x, outputs, loss.beta, loss.capacity)[1]
         columns = self.name_terms("val", sums / len(self.validation))
         return columns | {"learning_rate": self.learning_rate}
-
-    def describe_data(self) -> str:
-        return (
-            f"{self.model.z_dim} latents; {self.loader.images.summary()}, "
-            f"{len(self.validation):,} to validate"
-        )
 
     def begin(self, run: Run) -> None:
         """Writes samples_0000.png and reconstructions_0000.png of a new run; prints its bits."""

@@ -98,6 +98,10 @@ class NextCharacter(Task):
             config, {"model": model}, streams, title=title, units_per_row=training.length
         )
         self.text = text
+        self.summary = (
+            f"alphabet of {len(text.alphabet)}, {len(text.training):,} characters to train on, "
+            f"{len(text.validation):,} to validate"
+        )
         self.carried = None  # the state that the next batch goes on from
         self.milestones = config.protocol.epochs
         self.protocol = Protocol(config.protocol, text)
@@ -134,12 +138,6 @@ class NextCharacter(Task):
     def validate(self) -> Row:
         nats = score_blocks(self.model, self.text.validation)
         return {"val_nats": nats, "learning_rate": self.learning_rate}
-
-    def describe_data(self) -> str:
-        return (
-            f"alphabet of {len(self.text.alphabet)}, {len(self.text.training):,} characters to "
-            f"train on, {len(self.text.validation):,} to validate"
-        )
 
     def begin(self, run: Run) -> None:
         alphabet = len(self.text.alphabet)

@@ -62,7 +62,7 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
             sizes = [sum(p.numel() for p in net.parameters()) for net in networks or [task.model]]
             print(
                 f"{task.title}: {' against '.join(f'{size:,}' for size in sizes)} parameters on "
-                f"{task.device}; {task.describe_data()}; {task.config.training.epochs} epochs of "
+                f"{task.device}; {task.summary}; {task.config.training.epochs} epochs of "
                 f"{task.loader.steps} steps; writes {run.place}"
             )
         if not (quiet or run.dry):

@@ -63,6 +63,7 @@ class Line(Task):
     columns = ("train_squared", "val_squared")
     measure = Measure("squared error", curves=(("train_squared", "training"),))
     monitor = "val_squared"
+    summary = "points of y = 3 x - 1"
 
     def __init__(self, config: WholeConfig) -> None:
         points = Points(config.training.batch_size)
@@ -82,9 +83,6 @@ class Line(Task):
         x = torch.linspace(-1, 1, 9)[:, None]
         with torch.no_grad():
             return {"val_squared": (self.model(x) - 3 * x + 1).square().mean().item()}
-
-    def describe_data(self):
-        return "points of y = 3 x - 1"
 
 
 def settings(name, epochs=8):
