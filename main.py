@@ -42,7 +42,7 @@ FOR_TASKS = {"data": ("dataset", "data", "held_out"), "training": ("seed", "devi
 def read(argv: list[str] | None) -> tuple[argparse.Namespace, VAEConfig, Overrides]:
     """Reads the tasks' options, the settings (defaults by --dataset) and which were typed."""
     first = Parser(add_help=False)
-    first.add_argument("--dataset", "--data.dataset", dest="dataset")
+    first.add_argument("--data.dataset", "--dataset", dest="dataset")
     digits = first.parse_known_args(argv)[0].dataset in mnist.DATASETS
     file = Path(__file__).with_name("vae") / ("mnist.json" if digits else "faces.json")
     defaults = read_config(file, VAEConfig)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import data_preparation
-from benchmarks.raw_data import raw_data
+from benchmarks.raw_data import find_raw_data
 from data_preparation import txt_to_numpy
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from utils import files
 from utils.errors import UserError
 from utils.helper_functions import char_to_one_hot, one_hot_to_char
 from utils.text import preparation
-from utils.text.data import FEW, DataConfig, Text, decode, load_text
-from utils.text.preparation import encode_text, read_blocks, read_text, split_lines
+from utils.text.data import FEW, DataConfig, decode, load_text
+from utils.text.preparation import encode_text, read_blocks, read_text, split_lines, write
 
 TEXTS = {
     "plain": "Two lines.\nAnd no end",
@@ -32,6 +32,11 @@ TEXTS = {
 }
 
 
+def whole_of(text):
+    """Joins what a text is cut into: all of its codes (N,)."""
+    return np.concatenate([text.training, text.validation])
+
+
 @pytest.mark.parametrize("form", ["one_hot", "codes"])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 def test_raw_text_comes_back_exactly(text, form, repository, capsys):
@@ -40,7 +45,7 @@ def test_raw_text_comes_back_exactly(text, form, repository, capsys):
     argv = ["--text", str(file), "--raw", "--name", "some", "--format", form]
     assert data_preparation.main(argv) == 0
     loaded = load_text(DataConfig(name="some"))
-    assert decode(loaded.codes, loaded.alphabet).encode("utf-8") == file.read_bytes()
+    assert decode(whole_of(loaded), loaded.alphabet).encode("utf-8") == file.read_bytes()
     assert loaded.alphabet == sorted(set(text))
     assert f"{len(text)} characters" in capsys.readouterr().out
 
@@ -91,8 +96,8 @@ def test_the_readable_form_worked_by_hand():
 
 def test_a_dry_run_takes_the_start_of_a_text(repository):
     whole, few = (load_text(DataConfig(name="text"), few=few) for few in (False, True))
-    assert len(few.codes) == FEW < len(whole.codes)
-    assert (few.codes == whole.codes[:FEW]).all()
+    assert len(whole_of(few)) == FEW < len(whole_of(whole))
+    assert (whole_of(few) == whole_of(whole)[:FEW]).all()
     assert few.alphabet == whole.alphabet
 
 
@@ -191,13 +196,15 @@ def test_one_hot_refuses_what_is_no_character():
             one_hot_to_char(np.array(vector), alphabet)
 
 
-def test_validation_is_the_last_tenth():
-    text = Text(["a"], np.zeros(1_115_394, dtype=np.uint8))
+def test_validation_is_the_last_tenth(repository):
+    codes = np.zeros(1_115_394, dtype=np.uint8)
+    write(repository / "data" / "long", np.array(["a"]), codes, "codes")
+    text = load_text(DataConfig("long"))
     assert (len(text.training), len(text.validation)) == (1_003_854, 111_540)
 
 
 def test_the_real_shakespeare_comes_back_exactly():
-    file = raw_data("tinyshakespeare.txt")
+    file = find_raw_data("tinyshakespeare.txt")
     if file is None:
         pytest.skip("data/raw/tinyshakespeare.txt is not there")
     text = read_text(file, raw=True)

@@ -28,11 +28,13 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.conftest import REPOSITORY
 from tests.helpers.every_command import COMMANDS, RUNS, Command, Outcome, call, small_config
+from tests.helpers.repository import REPOSITORY
 from utils import files
 from utils.digits import testing
 from utils.text.data import DataConfig, decode, load_text
+
+ROOMS = ("models", "utils", "vae", "benchmarks")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +44,7 @@ def as_commands(every_run, tmp_path_factory, request):
     shutil.copytree(every_run, root)
     real = request.config.getoption("--hypothesis-profile") == "commands"
     if real:
-        for pattern in ("*.py", "models/**/*.py", "utils/*.py", "vae/*.py", "benchmarks/*.py"):
+        for pattern in ("*.py", *(f"{room}/**/*.py" for room in ROOMS)):
             for file in REPOSITORY.glob(pattern):
                 target = root / file.relative_to(REPOSITORY)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +153,7 @@ def modest(value: Any) -> bool:
 @given(data=st.data())
 def test_config_files(data, as_commands):
     """Half of the cases only read the file (there is nothing to resume), half train a little."""
-    names = [name for name, command in COMMANDS.items() if "--config" in command.options]
+    names = [name for name, command in COMMANDS.items() if command.takes("--config")]
     command = COMMANDS[data.draw(st.sampled_from(names), label="command")]
     config = data.draw(changed_configs(small_config(command)), label="config")
     content = json.dumps(config, indent=data.draw(st.sampled_from([None, 2]))).encode()
@@ -230,15 +232,16 @@ def test_texts(data, as_commands):
         status = survives(COMMANDS["data_preparation"], argv, as_commands).status
     if status == 0 and raw and name == "fuzzed":
         text = load_text(DataConfig(name="fuzzed"))
-        assert decode(text.codes, text.alphabet).encode() == content
+        codes = np.concatenate([text.training, text.validation])
+        assert decode(codes, text.alphabet).encode() == content
     then = data.draw(st.sampled_from(["nothing"] * 6 + ["train", "prompt", "prompt"]))
     if then == "train" and status == 0 and name == "fuzzed":
-        names = [name for name, command in COMMANDS.items() if "--data.name" in command.options]
+        names = [name for name, command in COMMANDS.items() if command.takes("--data.name")]
         command = COMMANDS[data.draw(st.sampled_from(names))]
         argv = [*command.small, "--data.name=fuzzed", "--dry-run"]
         survives(command, argv, as_commands)
     elif then == "prompt":
-        names = [name for name, command in COMMANDS.items() if "--prompt" in command.options]
+        names = [name for name, command in COMMANDS.items() if command.takes("--prompt")]
         prompt = os.fsdecode(content[:1000].replace(b"\0", b""))
         argv = [f"--prompt={prompt}", "--num_samples=1", "--length=4", "--device=cpu"]
         survives(COMMANDS[data.draw(st.sampled_from(names))], argv, as_commands)
@@ -249,7 +252,7 @@ def test_texts(data, as_commands):
 LOADING = [
     (name, index)
     for name, command in COMMANDS.items()
-    if name != "benchmarks.faces"  # it renders 5,000 faces first
+    if name != "benchmarks.studies.faces"  # it renders 5,000 faces first
     for index, _ in enumerate(command.loading("fuzzed"))
 ]
 
@@ -287,7 +290,7 @@ def bad_checkpoints(draw: st.DrawFn, run: str, name: str) -> bytes:
 
 @given(data=st.data())
 def test_checkpoints(data, as_commands):
-    """Loaded in every way there is: by a test.py, a task of main.py, --resume, utils.ship."""
+    """Loads it in every way there is: a test.py, a task of main.py, --resume, ship.py."""
     name, index = data.draw(st.sampled_from(LOADING), label="command")
     command = COMMANDS[name]
     argv = list(command.loading("fuzzed"))[index]
@@ -298,7 +301,7 @@ def test_checkpoints(data, as_commands):
     folder.mkdir()
     (folder / file).write_bytes(content)
     short = {"--num_samples": 1, "--length": 4, "--device": "cpu"}
-    argv += [f"{o}={value}" for o, value in short.items() if o in command.options]
+    argv += [f"{o}={value}" for o, value in short.items() if command.takes(o)]
     survives(command, argv, as_commands)
 
 

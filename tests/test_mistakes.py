@@ -102,6 +102,13 @@ CONFIGS = {
     "device": (set_to("training.device", "tpu"), 'is "tpu", not one of auto, cuda, mps, cpu'),
 }
 
+# What several sections have: the short form is refused with a line that names the candidates.
+SHARED = {
+    "name": ["--model.name", "--data.name"],
+    "epochs": ["--training.epochs", "--protocol.epochs"],
+    "length": ["--training.length", "--protocol.length"],
+}
+
 DAMAGED = "cut short or no checkpoint: train again, or take another --epoch"
 # What is wrong with the checkpoints of a run named <kind>-<mistake>.
 CHECKPOINTS = {
@@ -166,7 +173,7 @@ def rows_of_options(command: Command) -> Iterator[Row]:
     longest = max(command.options, key=len)
     if longest.startswith("-"):  # never guessed from a prefix
         yield row([longest[:-1]], f"unrecognized arguments: {longest[:-1]}", lists)
-    if "runs" not in command.options:
+    if not command.takes("runs"):
         yield row(["stray"], "unrecognized arguments: stray", lists)
     if command.required:
         yield Row(command.name, [], "the following arguments are required", lists)
@@ -176,7 +183,7 @@ def rows_of_options(command: Command) -> Iterator[Row]:
                 yield Row(command.name, ["no-such"], f"argument {name}: invalid choice", "mnist")
             continue
         if action.nargs != 0:
-            yield row([name], f"argument {name}: expected", lists)
+            yield row([name], f"argument {'/'.join(action.option_strings)}: expected", lists)
         for value, way_out in misfits(name, action):
             yield row([f"{name}={value}"], name, way_out)
 
@@ -220,10 +227,13 @@ def misfits(name: str, action: Any) -> Iterator[tuple[str, str]]:
 
 def rows_of_names(command: Command) -> Iterator[Row]:
     """A name that is no folder's: nothing may be written or read outside the project."""
-    options = [name for name in ("--ckpt_name", "--name", "--data.name") if name in command.options]
+    options = ("--ckpt_name", "--name", "--data.name")
+    options = [name for name in options if command.takes(name)]
     for name in NAMES:
-        ways = [[f"{option}={name}"] for option in options if command.name != "benchmarks.faces"]
-        if {"run", "runs"} & command.options.keys() and not name.startswith("-"):
+        ways = [
+            [f"{option}={name}"] for option in options if command.name != "benchmarks.studies.faces"
+        ]
+        if command.takes("run", "runs") and not name.startswith("-"):
             ways += command.loading(name)
         if command.trains:
             ways.append(["--resume", f"--ckpt_name={name}"])
@@ -259,13 +269,13 @@ def rows_of_runs(command: Command) -> Iterator[Row]:
         size = next(
             filter(None, map(command.option, ("hidden_size", "channels", "width", "z_dim")))
         )
-        key = size.removeprefix("--").removeprefix("model.")
+        key = size.removeprefix("--model.")
         argv = ["--resume", *run, f"{size}=9"]
         yield Row(command.name, argv, f"model.{key} was", "cannot change with --resume")
         argv = [*new, f"{size}={10**15}"]
         yield Row(command.name, argv, "not enough memory", "take a smaller model")
     for argv in command.loading(command.run):
-        if "--resume" in argv or "--device" not in command.options:
+        if "--resume" in argv or not command.takes("--device"):
             continue
         argv = [*argv, f"--device={device}"]
         yield Row(command.name, argv, f"no {device} device", "use auto or cpu")
@@ -276,12 +286,12 @@ def rows_of_runs(command: Command) -> Iterator[Row]:
 
 def rows_of_checkpoints(command: Command) -> Iterator[Row]:
     """A checkpoint that is not there, of another kind, of another time, damaged, or a trap."""
-    if command.name == "benchmarks.faces":
+    if command.name == "benchmarks.studies.faces":
         return
     for mistake, way_out in CHECKPOINTS.items():
         run = f"{command.run}-{mistake}"
         for argv in command.loading(run):
-            resumes, ships = "--resume" in argv, "run" in command.options
+            resumes, ships = "--resume" in argv, command.takes("run")
             if {"weights": resumes or ships, "training": not resumes, "config": ships}.get(mistake):
                 continue  # it does not look there
             if resumes:
@@ -290,13 +300,13 @@ def rows_of_checkpoints(command: Command) -> Iterator[Row]:
             yield Row(command.name, argv, fault, way_out)
     other = next(name for name in RUNS if name != command.run)
     for argv in command.loading(other):
-        if "run" not in command.options:
+        if not command.takes("run"):
             fault = f"is a checkpoint of {other}, not of {command.run}"
             yield Row(command.name, argv, fault, "take another --ckpt_name")
     for argv in command.loading("nothing"):
         if "--resume" in argv:
             yield Row(command.name, argv, "checkpoints/nothing/last.pt", "nothing to resume")
-        elif "run" in command.options:
+        elif command.takes("run"):
             yield Row(command.name, argv, "checkpoints/nothing/best.pt", "train it first")
         else:
             yield Row(command.name, argv, "no run 'nothing'", f"there is: {RUNS[0]}")
@@ -304,7 +314,7 @@ def rows_of_checkpoints(command: Command) -> Iterator[Row]:
 
 def rows_of_configs(command: Command) -> Iterator[Row]:
     """A config file that is not there, or not as it should be."""
-    if "--config" not in command.options:
+    if not command.takes("--config"):
         return
 
     def row(file: str, fault: str, way_out: str) -> Row:
@@ -345,7 +355,7 @@ def written_out() -> Iterator[Row]:
         (f"--text={'n' * 300} --name=n", "File name too long", "nnn"),
     )
     for command in COMMANDS.values():
-        if "--data.name" not in command.options:
+        if not command.takes("--data.name"):
             continue
         yield from rows(
             command.name,
@@ -358,12 +368,13 @@ def written_out() -> Iterator[Row]:
             ("--ckpt_name=new --training.length=5000", "too few for", "training.length"),
             ("--ckpt_name=new --training.batch_size=5000", "too few for", "training.batch_size"),
             (
-                *("--ckpt_name=new --training.batch_size=2 --training.length=2000",),
-                *("the validation text", "lower training.length"),
+                "--ckpt_name=new --training.batch_size=2 --training.length=2000",
+                "the validation text",
+                "lower training.length",
             ),
         )
     for command in COMMANDS.values():
-        if "--prompt" not in command.options:
+        if not command.takes("--prompt"):
             continue
         yield from rows(
             command.name,
@@ -382,8 +393,9 @@ def written_out() -> Iterator[Row]:
         "models.transformer.train",
         ("--ckpt_name=new --model.heads=7", "heads", "not a multiple"),
         (
-            *("--ckpt_name=new --model.positions=learned --training.carry_state=true",),
-            *("learned positions end", "training.carry_state must be false"),
+            "--ckpt_name=new --model.positions=learned --training.carry_state=true",
+            "learned positions end",
+            "training.carry_state must be false",
         ),
     )
     yield from rows(
@@ -445,33 +457,41 @@ def written_out() -> Iterator[Row]:
         ("--task=rotate --ckpt_name=vae --image={}/no.png", "no such picture", "no.png"),
         ("--task=rotate --ckpt_name=vae --image={}/mine", "no such picture", "mine"),
         (
-            *("--task=rotate --ckpt_name=vae --image={}/broken/notes.png",),
-            *("notes.png is no picture that can be read", "JPEG, PNG"),
+            "--task=rotate --ckpt_name=vae --image={}/broken/notes.png",
+            "notes.png is no picture that can be read",
+            "JPEG, PNG",
         ),
         ("--task=rotate --ckpt_name=vae-size", "pictures are 32 x 32", "not 64 x 64"),
         ("--task=random_generation --num_samples=0", "0 is not a number", ">= 1"),
     )
     for command in COMMANDS.values():
-        if "--data.dataset" in command.options:
+        if command.has_digits:
             yield from rows(
                 command.name,
                 ("--ckpt_name=new", "MNIST cannot be downloaded", "the dataset digits", True),
                 (
-                    *("--ckpt_name=new --data.dataset=digits --training.batch_size=2000",),
-                    *("fewer than a batch of 2000", "lower the batch size"),
+                    "--ckpt_name=new --data.dataset=digits --training.batch_size=2000",
+                    "fewer than a batch of 2000",
+                    "lower the batch size",
                 ),
             )
     yield from rows("models.gan.test", ("--steps=1", "1 is not a number", ">= 2"))
+    for command in COMMANDS.values():
+        for key, places in SHARED.items():
+            if all(command.takes(place) for place in places) and command.trains:
+                fault = f"--{key} may be {' or '.join(places)}"
+                yield Row(command.name, [f"--{key}=3"], fault, "give one of them in full")
     changed = ("data.batches was 2", "cannot change with --resume")
     yield from rows("models.palindrome.train", ("--resume --data.batches=7", *changed))
-    yield from rows("benchmarks.palindromes", ("--T=1", "1 is not a number", "in 2..1000"))
+    yield from rows("benchmarks.studies.palindromes", ("--T=1", "1 is not a number", "in 2..1000"))
     yield from rows(
-        "benchmarks.likelihood", ("vae", "vae has no exact likelihood", "take a model of mnist")
+        "benchmarks.studies.likelihood",
+        ("vae", "vae has no exact likelihood", "take a model of mnist"),
     )
-    for name in ("benchmarks.aae", "benchmarks.gan"):
+    for name in ("benchmarks.studies.aae", "benchmarks.studies.gan"):
         yield from rows(name, ("", "MNIST cannot be downloaded", "the dataset digits", True))
     yield from rows(
-        "utils.digit_classifier",
+        "utils.digits.classifier",
         ("mnist", "MNIST cannot be downloaded", "the dataset digits", True),
     )
 
@@ -498,7 +518,7 @@ def world(every_run, tmp_path_factory):
                 content = (
                     change if isinstance(change, bytes) else json.dumps(change(config)).encode()
                 )
-                checkpoint.write_whole(root / "configs" / run / f"{mistake}.json", content)
+                files.write_whole(root / "configs" / run / f"{mistake}.json", content)
         vae = checkpoint.load(root / "checkpoints" / "vae" / "best.pt")
         small = root / "checkpoints" / "vae-size" / "best.pt"
         checkpoint.save(small, vae | {"shape": [3, 32, 32]})
@@ -555,12 +575,17 @@ def pictures(root: Path) -> None:
 
 
 def tree_of(root: Path) -> dict[str, tuple[int, int]]:
-    """Every file and folder below, with its size and the time it was written."""
+    """Lists every file and folder below, with its size and the time it was written.
+
+    Only of the folder in which a lock on MNIST's files comes and goes, no time is asked for.
+    """
     found = {}
     for folder, _, names in os.walk(root):  # several times as fast as rglob
         for path in (folder, *(os.path.join(folder, name) for name in names)):
             stat = os.stat(path)
             found[path] = (stat.st_size, stat.st_mtime_ns)
+            if path.endswith(os.path.join("raw", "MNIST")):
+                found[path] = (stat.st_size, 0)
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from utils.images import mnist
 
 FILES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]

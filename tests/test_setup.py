@@ -5,7 +5,7 @@ import re
 import sys
 import tomllib
 
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from utils.training.checkpoint import PROJECT
 
 SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))

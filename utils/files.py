@@ -7,7 +7,8 @@ import csv
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,17 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
-def lock(path: Path) -> FileLock:
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
     """Lets one process at a time make what belongs at a path; the others wait, then find it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path.with_name(f".{path.name}.lock"))
+    file = path.with_name(f".{path.name}.lock")
+    with FileLock(file):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows: another process has it open, and removes it
+                file.unlink()
 
 
 def csv_text(rows: Sequence[dict[str, Any]]) -> str:

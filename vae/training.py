@@ -140,6 +140,8 @@ class VAETask(Task):
             title=f"{config.model.name}: beta {config.loss.beta:g} on {training.source}",
         )
         self.validation, self.milestones = validation, settings.pictures
+        count = f"{len(validation):,} to validate"
+        self.summary = f"{model.z_dim} latents; {training.summary()}, {count}"
         self.exact = config.loss.likelihood == "categorical"
         self.measure = Measure("nats per picture")
         if self.exact and config.loss.beta == 1:  # with another beta the loss is no code length
@@ -214,10 +216,6 @@ class VAETask(Task):
                 sums += len(x) * self.objective(x, outputs, loss.beta, loss.capacity)[1]
         columns = self.name_terms("val", sums / len(self.validation))
         return columns | {"learning_rate": self.learning_rate}
-
-    def describe_data(self) -> str:
-        training, validation = self.loader.images, len(self.validation)
-        return f"{self.model.z_dim} latents; {training.summary()}, {validation:,} to validate"
 
     def begin(self, run: Run) -> None:
         """Writes samples_0000.png and reconstructions_0000.png of a new run; prints its bits."""

@@ -24,22 +24,16 @@ import torch
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.speed.turns import (
-    Row,
-    describe_machine,
-    make_parser,
-    make_row,
-    prepare_passes,
-    render_table,
-    reread,
-    time_in_turns,
-)
+from benchmarks.speed.turns import Table, describe_machine, make_parser, prepare_passes, reread
 from models.transformer.modules import CausalAttention, Model, ModelConfig, State
 from utils.errors import command
 
+Builder = Callable[..., CausalAttention]
+Sizes = dict[tuple[int, int], float]  # B, T: the largest ratio that is allowed
+
 WIDTH, HEADS, WINDOW = 256, 8, 64
-# B, T: the largest ratio to the library's layer that is allowed, and to the readable kernel's.
-SIZES = {(64, 64): (1.2, 1.2), (16, 256): (1.6, 0.6), (4, 1024): (2.5, 0.4)}
+LAYER = {(64, 64): 1.2, (16, 256): 1.6, (4, 1024): 2.5}
+KERNEL = {(64, 64): 1.2, (16, 256): 0.6, (4, 1024): 0.4}
 
 Readable = partial(CausalAttention, kernel="readable")
 
@@ -54,32 +48,18 @@ class Library(CausalAttention):
         return self.out(out.transpose(1, 2).reshape(B, T, d)), None
 
 
-def step(build: Callable[..., CausalAttention], B: int, T: int, context: int) -> Callable[[], None]:
+def step(build: Builder, B: int, T: int, context: int) -> Callable[[], None]:
     """Returns a run: forward and backward of one layer, all gradients from nothing."""
     torch.manual_seed(0)
     layer = build(WIDTH, HEADS, context)
-    x = torch.randn(B, T, WIDTH, requires_grad=True)
-    return prepare_passes(layer, x, lambda x: layer(x)[0])
+    return prepare_passes(layer, torch.randn(B, T, WIDTH, requires_grad=True))
 
 
-def layers(quick: bool, turns: int) -> list[Row]:
-    rows = []
-    for (B, T), (bound, _) in ({(2, 16): (None, None)} if quick else SIZES).items():
-        sides = {"ours": step(CausalAttention, B, T, T), "theirs": step(Library, B, T, T)}
-        rows.append(
-            make_row(f"layer, B {B}, T {T}", time_in_turns(sides, turns=turns), bound=bound)
-        )
-    return rows
-
-
-def kernels(quick: bool, turns: int) -> list[Row]:
-    rows = []
-    for (B, T), (_, bound) in ({(2, 16): (None, None)} if quick else SIZES).items():
-        sides = {"ours": step(CausalAttention, B, T, T), "theirs": step(Readable, B, T, T)}
-        rows.append(
-            make_row(f"kernel, B {B}, T {T}", time_in_turns(sides, turns=turns), bound=bound)
-        )
-    return rows
+def compare_layers(table: Table, what: str, theirs: Builder, sizes: Sizes) -> None:
+    """Compares causal attention with another layer of its sizes."""
+    for (B, T), bound in ({(2, 16): 1} if table.quick else sizes).items():
+        sides = [step(build, B, T, T) for build in (CausalAttention, theirs)]
+        table.compare(f"{what}, B {B}, T {T}", *sides, at_most=bound)
 
 
 def peak(run: Callable[[], None]) -> float:
@@ -95,27 +75,16 @@ def peak(run: Callable[[], None]) -> float:
     return most / 1e6
 
 
-def windows(quick: bool, turns: int) -> list[Row]:
-    T, short, long = (96, 64, 128) if quick else (4096, 1024, 16384)
-    bound = None if quick else 0.05
-    sides = {"ours": step(CausalAttention, 1, T, WINDOW), "theirs": step(Readable, 1, T, WINDOW)}
-    rows = [
-        make_row(
-            f"window {WINDOW}, T {T}: time",
-            time_in_turns(sides, turns=turns, warmup=1),
-            bound=bound,
-        )
-    ]
-    ours, theirs = (peak(run) for run in sides.values())
-    what = f"window {WINDOW}, T {T}: peak memory"
-    rows.append(Row(what, f"{ours:,.1f} MB", f"{theirs:,.1f} MB", ours / theirs, None, bound))
-    sides = {name: step(CausalAttention, 1, T, WINDOW) for name, T in (("a", long), ("b", short))}
-    bound = None if quick else 20
-    what = f"window {WINDOW}, T {long} to {short}"
-    rows.append(make_row(f"{what}: time", time_in_turns(sides, turns=turns), "a", "b", bound=bound))
-    a, b = (peak(run) for run in sides.values())
-    rows.append(Row(f"{what}: peak memory", f"{a:,.1f} MB", f"{b:,.1f} MB", a / b, None, bound))
-    return rows
+def compare_windows(table: Table) -> None:
+    """Compares time and peak memory: of the two kernels, then of a long text and a short one."""
+    T, short, long = (96, 64, 128) if table.quick else (4096, 1024, 16384)
+    kernels = [step(build, 1, T, WINDOW) for build in (CausalAttention, Readable)]
+    lengths = [step(CausalAttention, 1, length, WINDOW) for length in (long, short)]
+    for what, sides, bound in ((f"{T}", kernels, 0.05), (f"{long} to {short}", lengths, 20)):
+        table.compare(f"window {WINDOW}, T {what}: time", *sides, at_most=bound)
+        a, b = map(peak, sides)
+        what = f"window {WINDOW}, T {what}: peak memory"
+        table.add(what, f"{a:,.1f} MB", f"{b:,.1f} MB", a / b, at_most=bound)
 
 
 @torch.no_grad()
@@ -126,9 +95,11 @@ def cached(model: Model, length: int, state: State) -> None:
         logits, state = model(logits[:, -1:].argmax(2), state)
 
 
-def writing(quick: bool, turns: int) -> list[Row]:
-    rows, sizes = [], {256: 0.2, 1024: 0.1}
-    for context, bound in ({16: None} if quick else sizes).items():
+def compare_writing(table: Table) -> None:
+    """Compares writing through a full cache with reading the context for every character."""
+    # A turn is 1/20 of the 1,000: both cost the same for each, and re-running takes minutes.
+    length = 3 if table.quick else 50
+    for context, bound in ({16: 1} if table.quick else {256: 0.2, 1024: 0.1}).items():
         torch.manual_seed(0)
         config = ModelConfig(
             name="writer",
@@ -140,21 +111,19 @@ def writing(quick: bool, turns: int) -> list[Row]:
             dropout=0.0,
         )
         model = Model(65, config).eval()
-        # A turn is 1/20 of the 1,000: both cost the same for each, and re-running takes minutes.
-        length = 3 if quick else 50
         x = torch.randint(65, (1, context))
         with torch.no_grad():
             _, state = model(x)
-        sides = {
-            "ours": partial(cached, model, length, state),
-            "theirs": partial(reread, model, length, x),
-        }
-        measured = time_in_turns(sides, turns=turns, warmup=1)
-        rows.append(make_row(f"{length} characters, context {context}", measured, bound=bound))
-    return rows
+        ours, theirs = partial(cached, model, length, state), partial(reread, model, length, x)
+        table.compare(f"{length} characters, context {context}", ours, theirs, at_most=bound)
 
 
-PARTS = {"layer": layers, "kernel": kernels, "window": windows, "writing": writing}
+PARTS = {
+    "layer": partial(compare_layers, what="layer", theirs=Library, sizes=LAYER),
+    "kernel": partial(compare_layers, what="kernel", theirs=Readable, sizes=KERNEL),
+    "window": compare_windows,
+    "writing": compare_writing,
+}
 
 
 @command
@@ -164,12 +133,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     print(describe_machine())
     for name in [args.part] if args.part else PARTS:
-        began = time.perf_counter()
-        rows = PARTS[name](args.quick, 2 if args.quick else args.turns)
-        print(
-            f"\n{render_table(rows)}\n\n{(time.perf_counter() - began) / 60:.1f} minutes",
-            flush=True,
-        )
+        began, table = time.perf_counter(), Table(quick=args.quick, turns=args.turns)
+        PARTS[name](table)
+        print(f"\n{table}\n\n{(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
 
 
 if __name__ == "__main__":

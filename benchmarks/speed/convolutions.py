@@ -10,7 +10,6 @@ sides run in one process in turns, on as many threads as torch takes.
 """
 
 import sys
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,18 +19,12 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from benchmarks.speed.turns import (
-    describe_machine,
-    make_parser,
-    make_row,
-    prepare_passes,
-    render_table,
-    reread,
-    time_in_turns,
-)
+from benchmarks.speed.turns import Table, describe_machine, make_parser, prepare_passes, reread
 from models.tcn.modules import Model, ModelConfig, ResidualBlock
 from utils.errors import command
 from utils.text.streaming import write
+
+NO_PAST = (None, None)  # of a block's two convolutions
 
 
 class PaddedBlock(nn.Module):
@@ -43,12 +36,9 @@ class PaddedBlock(nn.Module):
     def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
         super().__init__()
         self.ahead = (kernel_size - 1) * dilation
-        self.first, self.second = (
-            weight_norm(
-                nn.Conv1d(channels, channels, kernel_size, padding=self.ahead, dilation=dilation)
-            )
-            for _ in range(2)
-        )
+        sizes = {"padding": self.ahead, "dilation": dilation}
+        self.first = weight_norm(nn.Conv1d(channels, channels, kernel_size, **sizes))
+        self.second = weight_norm(nn.Conv1d(channels, channels, kernel_size, **sizes))
         self.dropout = nn.Dropout(0.2)
 
     def forward(self, x: torch.Tensor, past: tuple[None, None]) -> tuple[torch.Tensor, None]:
@@ -60,42 +50,34 @@ class PaddedBlock(nn.Module):
         return torch.relu(x + out), None
 
 
-def step(blocks: Sequence[nn.Module], x: torch.Tensor) -> Callable[[], object]:
-    """Returns a run: forward and backward of each block alone, one after another."""
-    runs = [prepare_passes(b, x, lambda x, b=b: b(x, (None, None))[0]) for b in blocks]
-    return lambda: [run() for run in runs]
-
-
 @command
 def main(argv: list[str] | None = None) -> None:
     args = make_parser(__doc__, turns=10).parse_args(argv)
-    print(describe_machine() + "\n")
-    turns = 2 if args.quick else args.turns
+    table = Table(quick=args.quick, turns=args.turns)
     B, C, T, levels, length = (2, 4, 16, 2, 3) if args.quick else (32, 128, 256, 7, 50)
     dilations = [2**level for level in range(levels)]
-    blocks = {
-        "ours": [ResidualBlock(C, 3, d, dropout=0.2) for d in dilations],
-        "theirs": [PaddedBlock(C, 3, d) for d in dilations],
-    }
     x = torch.randn(B, C, T, requires_grad=True)
-    sides = {name: step(side, x) for name, side in blocks.items()}
-    what = f"blocks ({B}, {C}, {T}), dilations 1 to {dilations[-1]}"
-    rows = [make_row(what, time_in_turns(sides, turns=turns), bound=None if args.quick else 1.0)]
+    ours = [prepare_passes(ResidualBlock(C, 3, d, dropout=0.2), x, NO_PAST) for d in dilations]
+    theirs = [prepare_passes(PaddedBlock(C, 3, d), x, NO_PAST) for d in dilations]
+    table.compare(
+        f"blocks ({B}, {C}, {T}), dilations 1 to {dilations[-1]}",
+        lambda: [run() for run in ours],
+        lambda: [run() for run in theirs],
+        at_most=1.0,
+    )
 
     levels = 2 if args.quick else 8
     config = ModelConfig(name="writer", channels=C, kernel_size=3, levels=levels, dropout=0.0)
     model = Model(65, config).eval()
     x = torch.randint(65, (1, model.receptive_field))
-    # A turn is 1/20 of the 1,000 characters: both cost the same for each.
-    sides = {
-        "ours": partial(write, model, x[0, :1], length, temperature=0),
-        "theirs": partial(reread, model, length, x),
-    }
-    what = f"writing {length}, receptive field {model.receptive_field}"
-    rows.append(
-        make_row(what, time_in_turns(sides, turns=turns), bound=None if args.quick else 0.1)
+    table.compare(
+        f"writing {length}, receptive field {model.receptive_field}",
+        # A turn is 1/20 of the 1,000 characters: both cost the same for each.
+        partial(write, model, x[0, :1], length, temperature=0),
+        partial(reread, model, length, x),
+        at_most=0.1,
     )
-    print(render_table(rows))
+    print(describe_machine(), table, sep="\n\n")
 
 
 if __name__ == "__main__":

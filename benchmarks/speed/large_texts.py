@@ -9,13 +9,15 @@ steps from the map of the largest text. The texts are random words; nothing is k
 """
 
 import contextlib
+import importlib
 import io
 import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -23,12 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 
 import numpy as np
 
+from benchmarks.options import make_parser
 from utils import files
-from utils.command_line import Parser
 from utils.errors import command
 
 MILLION = 10**6
-CODES, ONE_HOT = (25, 50, 100), (0.25, 0.5, 1.0)  # MB
+LARGEST = 100  # MB
+SIZES = [("codes", 25), ("codes", 50), ("codes", LARGEST)]
+SIZES += [("one_hot", 0.25), ("one_hot", 0.5), ("one_hot", 1.0)]
 STEPS = 20
 
 
@@ -55,40 +59,26 @@ def train(root: Path, name: str) -> None:
     """Takes a few steps with a small LSTM, as models/lstm/train.py does."""
     import torch
 
-    from models.lstm.modules import Model
-    from models.lstm.train import Config
-    from utils.config import override, read_config
+    from benchmarks.tasks import make_text_task, read_settings
     from utils.text.data import load_text
-    from utils.text.training import NextCharacter
 
-    changes = {
-        ("model", "hidden_size"): 32,
-        ("data", "name"): name,
-        ("training", "device"): "cpu",
-    }
-    config = read_config(files.ROOT / "models" / "lstm" / "config.json", Config)
-    config = override(config, changes)
+    changes = {("model", "hidden_size"): 32, ("data", "name"): name, ("training", "device"): "cpu"}
+    config = read_settings("lstm", changes)
     files.ROOT = root
     torch.set_num_threads(1)  # a small model: a second thread only waits for the first
-    text = load_text(config.data)
-    task = NextCharacter(Model(len(text.alphabet), config.model), text, config)
+    task = make_text_task(load_text(config.data), config)
     for number, batch in enumerate(islice(task.loader.epoch(1), STEPS), start=1):
         task.step(batch, number)
 
 
-def import_torch() -> None:
-    """Imports torch: the memory that all of them need."""
-    import torch.utils.data  # noqa: F401
-
-
-def measure(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
+def measure(job: Callable[..., object], *arguments: object) -> tuple[float, float]:
     """Runs a job in a process of its own; returns its seconds, the process's peak memory in MB."""
     spawn = multiprocessing.get_context("spawn")  # a fork would begin with this one's memory
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(run, job, *arguments).result()
 
 
-def run(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
+def run(job: Callable[..., object], *arguments: object) -> tuple[float, float]:
     """Runs a job; returns its seconds and this process's peak memory in MB."""
     import resource  # here: Windows has none
 
@@ -100,31 +90,22 @@ def run(job: Callable[..., None], *arguments: object) -> tuple[float, float]:
     return seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def measure_all(root: Path, scale: float) -> Iterator[str]:
-    """Yields the lines of the table, each as soon as it is measured."""
-    yield "| what | MB of text | seconds | peak memory, MB |"
-    yield "|---|---|---|---|"
-    for form, sizes in (("codes", CODES), ("one_hot", ONE_HOT)):
-        for size in sizes:
-            file = root / f"{form}_{size}.txt"
-            write_text(file, int(scale * size * MILLION))
-            seconds, memory = measure(prepare, root, file, form)
-            yield f"| prepare, {form} | {scale * size:g} | {seconds:.1f} | {memory:.0f} |"
-    _, imports = measure(import_torch)
-    yield f"| import torch, nothing else | | | {imports:.0f} |"
-    seconds, memory = measure(train, root, f"codes_{CODES[-1]}")
-    largest = f"{scale * CODES[-1]:g}"
-    yield f"| {STEPS} steps from the memory map | {largest} | {seconds:.1f} | {memory:.0f} |"
-
-
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a hundredth of all sizes")
-    args = parser.parse_args(argv)
+    scale = 0.01 if make_parser(__doc__).parse_args(argv).quick else 1
+    say = partial(print, flush=True)
+    say("| what | MB of text | seconds | peak memory, MB |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for line in measure_all(Path(folder), 0.01 if args.quick else 1):
-            print(line, flush=True)
+        for form, size in SIZES:
+            file = Path(folder, f"{form}_{size}.txt")
+            write_text(file, int(scale * size * MILLION))
+            seconds, memory = measure(prepare, Path(folder), file, form)
+            say(f"| prepare, {form} | {scale * size:g} | {seconds:.1f} | {memory:.0f} |")
+        _, memory = measure(importlib.import_module, "torch.utils.data")  # all trainings need it
+        say(f"| import torch, nothing else | | | {memory:.0f} |")
+        seconds, memory = measure(train, Path(folder), f"codes_{LARGEST}")
+        what = f"{STEPS} steps from the memory map"
+        say(f"| {what} | {scale * LARGEST:g} | {seconds:.1f} | {memory:.0f} |")
 
 
 if __name__ == "__main__":

@@ -18,14 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 import torch
 from torch import nn
 
-from benchmarks.speed.turns import (
-    describe_machine,
-    make_parser,
-    make_row,
-    prepare_passes,
-    render_table,
-    time_in_turns,
-)
+from benchmarks.speed.turns import Table, describe_machine, make_parser, prepare_passes
 from models.lstm.modules import LSTM
 from utils.errors import command
 
@@ -49,30 +42,23 @@ def stream(lstm: nn.Module, characters: torch.Tensor) -> None:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = make_parser(__doc__, turns=20).parse_args(argv)
-    print(describe_machine() + "\n")
-    rows, kernels, turns = [], [], 2 if args.quick else args.turns
-    at_most = None if args.quick else FAST
-    for size, bound in ({(2, 5, 4, 3): None} if args.quick else SIZES).items():
-        layers = {
-            "ours": LSTM(*size[2:]),
-            "theirs": nn.LSTM(*size[2:], batch_first=True),
-            "readable": LSTM(*size[2:], kernel="readable"),
-        }
-        x = torch.randn(size[:3], requires_grad=True)
-        sides = {
-            name: prepare_passes(lstm, x, lambda x, lstm=lstm: lstm(x)[0])
-            for name, lstm in layers.items()
-        }
-        measured = time_in_turns(sides, turns=turns)
-        rows.append(make_row(f"layer {size}", measured, bound=bound))
-        kernels.append(make_row(f"kernel {size}", measured, "ours", "readable", bound=at_most))
+    table = Table(quick=args.quick, turns=args.turns)
+    for size, bound in ({(2, 5, 4, 3): 1} if args.quick else SIZES).items():
+        x, (inputs, hidden) = torch.randn(size[:3], requires_grad=True), size[2:]
+        layers = [
+            LSTM(inputs, hidden),
+            nn.LSTM(inputs, hidden, batch_first=True),
+            LSTM(inputs, hidden, kernel="readable"),
+        ]
+        ours, theirs, readable = table.time(*(prepare_passes(lstm, x) for lstm in layers))
+        table.add_times(f"layer {size}", ours, theirs, at_most=bound)
+        table.add_times(f"kernel {size}", ours, readable, at_most=FAST)
     length = 10 if args.quick else 2000
     characters = torch.randn(length, 1, 1, 45)
-    sides = {"ours": LSTM(45, 128), "theirs": nn.LSTM(45, 128, batch_first=True)}
-    sides = {name: partial(stream, lstm.eval(), characters) for name, lstm in sides.items()}
-    measured = time_in_turns(sides, turns=turns)
-    stream_row = make_row(f"stream of {length}", measured, bound=None if args.quick else 1.0)
-    print(render_table([*rows, *kernels, stream_row]))
+    layers = LSTM(45, 128).eval(), nn.LSTM(45, 128, batch_first=True).eval()
+    sides = [partial(stream, lstm, characters) for lstm in layers]
+    table.compare(f"stream of {length}", *sides, at_most=1.0)
+    print(describe_machine(), table, sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -4,44 +4,29 @@ What slows the machine down for a while so slows down both. The table has median
 the spread: half the distance between the quartiles, as a share of the median. The ratio is the
 median of the turns' ratios, so that a slow minute does not count for one side only.
 
-    measured = time_in_turns({"ours": step, "theirs": other_step}, turns=10)
-    print(render_table([make_row("a step", measured, "ours", "theirs", bound=1.2)]))
+    table = Table(quick=False, turns=10)
+    table.compare("a step", step, other_step, at_most=1.2)
+    print(table)
 """
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from utils.command_line import Parser, number
+from benchmarks import options
+from utils.command_line import Parser
 
-HEAD = "| what | ours | theirs | ratio | spread | at most |\n|---|---|---|---|---|---|"
-
-
-class Row(NamedTuple):
-    """A line of the table; `ratio` is ours / theirs, met where it is at most `bound`."""
-
-    what: str
-    ours: str
-    theirs: str
-    ratio: float
-    spread: float | None
-    bound: float | None
+Side = Callable[[], object]
 
 
 def make_parser(description: str | None, turns: int) -> Parser:
     """Makes a parser with the options of every benchmark of speed; `turns` is a default."""
-    parser = Parser(description=description)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, no bound: does it work?")
-    parser.add_argument(
-        "--turns",
-        type=number(int, 1),
-        default=turns,
-        help=f"times that each side is measured, A B A B ... (default: {turns})",
-    )
+    parser = options.make_parser(description)
+    meaning = "times that each side is measured, A B A B ..."
+    options.add_number(parser, "--turns", turns, meaning)
     return parser
 
 
@@ -50,19 +35,62 @@ def describe_machine() -> str:
     return f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32"
 
 
-def prepare_passes(
-    layer: nn.Module, x: torch.Tensor, forward: Callable[[torch.Tensor], torch.Tensor]
-) -> Callable[[], None]:
+class Table:
+    """Rows of two sides each, in Markdown; the ratio, ours / theirs, should be `at_most` so much.
+
+    A quick table takes two turns, and has no bounds.
+    """
+
+    def __init__(self, *, quick: bool, turns: int) -> None:
+        self.quick, self.turns = quick, 2 if quick else turns
+        self.lines = ["| what | ours | theirs | ratio | spread | at most |", "|---" * 6 + "|"]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def time(self, *sides: Side) -> list[list[float]]:
+        """Calls every side once a turn; returns each one's seconds but for the first, a warm-up."""
+        seconds: list[list[float]] = [[] for _ in sides]
+        for _ in range(1 + self.turns):
+            for run, taken in zip(sides, seconds, strict=True):
+                began = time.perf_counter()
+                run()
+                taken.append(time.perf_counter() - began)
+        return [taken[1:] for taken in seconds]
+
+    def compare(self, what: str, ours: Side, theirs: Side, *, at_most: float) -> None:
+        """Adds the row of two sides that it times."""
+        self.add_times(what, *self.time(ours, theirs), at_most=at_most)
+
+    def add_times(
+        self, what: str, ours: list[float], theirs: list[float], *, at_most: float
+    ) -> None:
+        """Adds the row of two sides that took so many seconds in each turn."""
+        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+        quartiles = statistics.quantiles(ratios, method="inclusive") if ratios[1:] else 3 * ratios
+        spread = (quartiles[2] - quartiles[0]) / 2 / quartiles[1]
+        sides = [f"{1000 * statistics.median(side):,.1f} ms" for side in (ours, theirs)]
+        self.add(what, *sides, quartiles[1], f"± {100 * spread:.0f} %", at_most=at_most)
+
+    def add(
+        self, what: str, ours: str, theirs: str, ratio: float, spread: str = "", *, at_most: float
+    ) -> None:
+        """Adds a row."""
+        bound = "" if self.quick else f"{at_most:g}"
+        self.lines.append(f"| {what} | {ours} | {theirs} | {ratio:.3f} | {spread} | {bound} |")
+
+
+def prepare_passes(layer: nn.Module, x: torch.Tensor, *state: object) -> Callable[[], None]:
     """Prepares a call that takes forward and backward of a layer on x, with no gradients left over.
 
-    x must require a gradient.
+    x must require a gradient; the layer returns a tuple, its output first.
     """
-    d_out = torch.randn_like(forward(x))
+    d_out = torch.randn_like(layer(x, *state)[0])
 
     def run() -> None:
         layer.zero_grad()
         x.grad = None
-        forward(x).backward(d_out)
+        layer(x, *state)[0].backward(d_out)
 
     return run
 
@@ -72,51 +100,3 @@ def reread(model: nn.Module, length: int, x: torch.Tensor) -> None:
     """Writes greedily without a state: reads all of x (1, T) once more for every character."""
     for _ in range(length):
         x = torch.cat([x[:, 1:], model(x)[0][:, -1:].argmax(2)], dim=1)
-
-
-def time_in_turns(
-    sides: Mapping[str, Callable[[], object]], *, turns: int = 10, warmup: int = 2
-) -> dict[str, list[float]]:
-    """Calls every side once a turn; returns its seconds in each turn, the warm-up left out."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(warmup + turns):
-        for name, run in sides.items():
-            began = time.perf_counter()
-            run()
-            if turn >= warmup:
-                seconds[name].append(time.perf_counter() - began)
-    return seconds
-
-
-def compute_spread(values: list[float]) -> float:
-    """Computes half the distance between the quartiles, by the median; 0 for one value."""
-    if len(values) < 2:
-        return 0.0
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return (high - low) / 2 / middle
-
-
-def make_row(
-    what: str,
-    measured: Mapping[str, list[float]],
-    ours: str = "ours",
-    theirs: str = "theirs",
-    *,
-    bound: float | None = None,
-) -> Row:
-    """Makes the line of two sides that were timed in turns."""
-    ratios = [a / b for a, b in zip(measured[ours], measured[theirs], strict=True)]
-    medians = (f"{1000 * statistics.median(measured[side]):,.1f} ms" for side in (ours, theirs))
-    return Row(what, *medians, statistics.median(ratios), compute_spread(ratios), bound)
-
-
-def render_table(rows: list[Row]) -> str:
-    """Renders the rows in Markdown."""
-    lines = [HEAD]
-    for line in rows:
-        within = "" if line.spread is None else f"± {100 * line.spread:.0f} %"
-        bound = "" if line.bound is None else f"{line.bound:g}"
-        lines.append(
-            f"| {line.what} | {line.ours} | {line.theirs} | {line.ratio:.3f} | {within} | {bound} |"
-        )
-    return "\n".join(lines)

@@ -10,82 +10,60 @@ of the rarest one. Writes results/aae_benchmark/table.md.
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
 import torch
 
+from benchmarks.options import add_number, make_parser
 from benchmarks.raw_data import find_mnist
+from benchmarks.tasks import read_settings, train_quietly
 from models.aae.modules import Autoencoder, Discriminator
 from models.aae.train import AAETask, Config, encode_pictures
 from utils import files
-from utils.command_line import Parser, number
-from utils.config import override, read_config
+from utils.config import override
 from utils.digits.quality import Judge, discrepancy
 from utils.digits.training import load_digits, sample_pictures
 from utils.errors import command
-from utils.files import write_whole
-from utils.images.data import Images
 from utils.images.mnist import digits
-from utils.training.loop import fit
-from utils.training.run import Run
 
 LAMBDAS = (0.0, 0.5, 0.9, 0.995, 1.0)
 COMPARED = 5000  # latents whose distribution is compared with the prior
 
 
-def train(config: Config, training: Images, validation: Images) -> Autoencoder:
-    """Trains once in a temporary folder; returns the autoencoder of averaged weights."""
-    torch.manual_seed(config.training.seed)
-    autoencoder, discriminator = Autoencoder(config.model), Discriminator(config.model)
-    task = AAETask(autoencoder, discriminator, training, validation, config)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(config, Path(folder, "checkpoints"), Path(folder, "results"))
-        fit(task, run, quiet=True)
-    return task.model
-
-
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few steps of each: does it work?")
-    parser.add_argument(
-        "--epochs", type=number(int, 1), default=10, help="epochs of each training (default: 10)"
-    )
-    parser.add_argument(
-        "--seed",
-        type=number(int, 0),
-        default=0,
-        help="seed of each training and of the samples (default: 0)",
-    )
+    parser = make_parser(__doc__)
+    add_number(parser, "--epochs", 10, "epochs of each training")
+    add_number(parser, "--seed", 0, "seed of each training and of the samples", low=0)
     args = parser.parse_args(argv)
     find_mnist()
     epochs, count = (1, 500) if args.quick else (args.epochs, 10_000)
-    config = override(
-        read_config(files.ROOT / "models" / "aae" / "config.json", Config),
-        {
-            ("data", "dataset"): "digits" if args.quick else "mnist",
-            ("training", "epochs"): epochs,
-            ("training", "seed"): args.seed,
-            ("training", "device"): "cpu",
-        },
-    )
-    training, validation = load_digits(config.data)
-    test = digits(config.data.dataset)[1]
-    judge = Judge(config.data.dataset, test)
+    changes = {
+        ("data", "dataset"): "digits" if args.quick else "mnist",
+        ("training", "epochs"): epochs,
+        ("training", "seed"): args.seed,
+        ("training", "device"): "cpu",
+    }
+    base: Config = read_settings("aae", changes)
+    training, validation = load_digits(base.data)
+    test = digits(base.data.dataset)[1]
+    judge = Judge(base.data.dataset, test)
     lines = [
-        f"{config.model.z_dim} latents, {epochs} epochs of {len(training):,} pictures\n",
+        f"{base.model.z_dim} latents, {epochs} epochs of {len(training):,} pictures\n",
         "| lambda | squared error | discrepancy | Fréchet distance | digits covered | rarest |",
-        "|---|---|---|---|---|---|",
+        "|---" * 6 + "|",
     ]
     for value in LAMBDAS:
-        changed = override(config, {("training", "lambda_"): value})
-        autoencoder = train(changed, training, validation)
-        z, error = encode_pictures(autoencoder, test)
+        config = override(base, {("training", "lambda_"): value})
+        torch.manual_seed(args.seed)
+        autoencoder, discriminator = Autoencoder(config.model), Discriminator(config.model)
+        task = AAETask(autoencoder, discriminator, training, validation, config)
+        train_quietly(task)
+        z, error = encode_pictures(task.model, test)
         prior = torch.randn(z.shape, generator=torch.Generator().manual_seed(args.seed))
-        distance, shares = judge.score(sample_pictures(autoencoder, count, args.seed))
+        distance, shares = judge.score(sample_pictures(task.model, count, args.seed))
         lines.append(
             f"| {value:g} | {error:.5f} | {discrepancy(z[:COMPARED], prior[:COMPARED]):.5f} "
             f"| {distance:.3f} | {sum(share >= 0.05 for share in shares)} of 10 "
@@ -94,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     table = "\n".join(lines) + "\n"
     print(table)
     if not args.quick:
-        write_whole(files.ROOT / "results" / "aae_benchmark" / "table.md", table.encode())
+        files.write_whole(files.ROOT / "results" / "aae_benchmark" / "table.md", table.encode())
 
 
 if __name__ == "__main__":

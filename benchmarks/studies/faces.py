@@ -20,9 +20,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.options import make_parser
 from solver import Solver
 from utils import files
-from utils.command_line import Parser
 from utils.errors import command
 from utils.files import shown
 from utils.images.data import Batches, Images
@@ -97,18 +97,12 @@ def train_reader(faces: Images, epochs: int) -> Reader:
 def check_reader(reader: Reader, faces: Images) -> str:
     """Says what the reader itself gets wrong on faces it has not seen."""
     seen, factors = reader.read(faces.floats()), torch.from_numpy(faces.labels)
-    errors = {
-        name: (seen[name] - column(factors, name)).abs().mean().item()
-        for name in ("yaw", "skin_tone")
-    }
-    right = {
-        name: (seen[name] == column(factors, name).bool()).float().mean().item()
-        for name in ("hat", "glasses")
-    }
+    known = {name: column(factors, name) for name in seen}
+    yaw, skin = ((seen[name] - known[name]).abs().mean() for name in ("yaw", "skin_tone"))
+    hat, glasses = ((seen[name] == known[name]).float().mean() for name in ("hat", "glasses"))
     return (
-        f"the reader's own mean error: yaw {errors['yaw']:.2f} degrees, skin tone "
-        f"{errors['skin_tone']:.3f}; right about hats {100 * right['hat']:.1f} %, "
-        f"glasses {100 * right['glasses']:.1f} %"
+        f"the reader's own mean error: yaw {yaw:.2f} degrees, skin tone {skin:.3f}; "
+        f"right about hats {100 * hat:.1f} %, glasses {100 * glasses:.1f} %"
     )
 
 
@@ -125,15 +119,15 @@ def measure_rotation(
     turned = learn_rotation(solver.model, known).turn(z, ANGLES)  # (N, A, Z)
     seen = reader.read(decode(solver.model, turned.flatten(0, 1)))
     plain = reader.read(decode(solver.model, z))
-    error = (seen["yaw"].view(len(z), -1) - ANGLES).abs()  # (N, A)
-    kept = {
-        name: (seen[name].view(len(z), -1) == plain[name][:, None]).float().mean().item()
-        for name in ("hat", "glasses")
-    }
-    skin = (seen["skin_tone"].view(len(z), -1) - plain["skin_tone"][:, None]).abs()
-    kept["skin_tone"] = (skin <= 0.1).float().mean().item()
+    seen = {name: values.view(len(z), -1) for name, values in seen.items()}  # (N, A) each
+    error = (seen["yaw"] - ANGLES).abs()
     parts = (error[:, ANGLES < 0], error, error[:, ANGLES > 0])
-    return {"degrees": [part.mean().item() for part in parts], "kept": kept}
+    kept = {name: seen[name] == plain[name][:, None] for name in ("hat", "glasses")}
+    kept["skin_tone"] = (seen["skin_tone"] - plain["skin_tone"][:, None]).abs() <= 0.1
+    return {
+        "degrees": [part.mean().item() for part in parts],
+        "kept": {name: same.float().mean().item() for name, same in kept.items()},
+    }
 
 
 def measure_loading(solver: Solver, faces: Images, steps: int) -> float:
@@ -152,67 +146,54 @@ def measure_loading(solver: Solver, faces: Images, steps: int) -> float:
     return loading / (loading + learning)
 
 
-def render_and_show(count: int) -> Images:
-    """Renders faces that no model has seen; says how fast, and writes a sheet of them."""
-    began = time.perf_counter()
-    faces = render_faces(count, VALIDATION_SEED)
-    speed = count / (time.perf_counter() - began)
-    print(f"{speed:,.0f} faces rendered a second on {torch.get_num_threads()} threads")
-    sheet = faces.floats(slice(60)).unflatten(0, (6, 10))
-    print("wrote", shown(picture_rows(sheet, files.ROOT / "results" / "faces" / "faces.png")), "\n")
-    return faces
-
-
 def print_disentanglement(solvers: list[Solver], faces: Images) -> None:
     """Prints the scores of each model, and which factors its latents are named after."""
     print("| model | MIG | DCI: D | C | I | latents named | active | squared error | KL |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    carried = []
+    print("|---" * 9 + "|")
+    carried = ["", "named after"]
     for solver in solvers:
-        analysis = analyse(solver.model, faces)
+        name, analysis = solver.config.model.name, analyse(solver.model, faces)
+        scores, named = analysis.scores, [factor for factor in analysis.names if factor]
         _, squared = measure_reconstruction(solver.model, faces, "gaussian")
-        scores, named = analysis.scores, [name for name in analysis.names if name]
         print(
-            f"| {solver.config.model.name} | {scores['mig']:.3f} "
-            f"| {scores['dci_disentanglement']:.3f} | {scores['dci_completeness']:.3f} "
-            f"| {scores['dci_informativeness']:.3f} | {len(named)} "
-            f"| {scores['active_units']} of {solver.model.z_dim} "
+            f"| {name} | {scores['mig']:.3f} | {scores['dci_disentanglement']:.3f} "
+            f"| {scores['dci_completeness']:.3f} | {scores['dci_informativeness']:.3f} "
+            f"| {len(named)} | {scores['active_units']} of {solver.model.z_dim} "
             f"| {1000 * squared:.2f}e-3 | {scores['kl_nats']:.1f} |"
         )
-        carried.append(f"{solver.config.model.name}: {', '.join(named) or 'none'}")
-    print("\n".join(["", "named after", *carried, ""]))
+        carried.append(f"{name}: {', '.join(named) or 'none'}")
+    print("\n".join([*carried, ""]))
 
 
 def print_rotation(solvers: list[Solver], reader: Reader, known: Images, faces: Images) -> None:
     """Prints how each model turns faces, a line each."""
     print(f"\n{len(faces)} held-out faces turned to -40, -30, ... 40 degrees\n")
     print("| model | error below 0 | at all angles | above 0 | same hat | glasses | skin |")
-    print("|---|---|---|---|---|---|---|")
+    print("|---" * 7 + "|")
     for solver in solvers:
         found = measure_rotation(solver, reader, known, faces)
-        degrees = " | ".join(f"{error:.1f}°" for error in found["degrees"])
-        shares = (f"{100 * found['kept'][name]:.1f} %" for name in ("hat", "glasses", "skin_tone"))
-        print(f"| {solver.config.model.name} | {degrees} | {' | '.join(shares)} |")
+        cells = [f"{error:.1f}°" for error in found["degrees"]]
+        cells += [f"{100 * share:.1f} %" for share in found["kept"].values()]
+        print(f"| {solver.config.model.name} | {' | '.join(cells)} |")
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few faces only: does it work?")
-    parser.add_argument(
-        "--ckpt_name",
-        nargs="+",
-        metavar="RUN",
-        default=MODELS,
-        help=f"runs to measure (default: {' '.join(MODELS)})",
-    )
+    parser = make_parser(__doc__)
+    names = f"runs to measure (default: {' '.join(MODELS)})"
+    parser.add_argument("--ckpt_name", nargs="+", metavar="RUN", default=MODELS, help=names)
     args = parser.parse_args(argv)
     solvers = [Solver.load(name, device="cpu") for name in args.ckpt_name]
-    count = 200 if args.quick else 5000
-    held_out, known = render_and_show(count), render_faces(count, TRAINING_SEED)
+    count, began = 200 if args.quick else 5000, time.perf_counter()
+    held_out = render_faces(count, VALIDATION_SEED)
+    speed = count / (time.perf_counter() - began)
+    print(f"{speed:,.0f} faces rendered a second on {torch.get_num_threads()} threads")
+    sheet = held_out.floats(slice(60)).unflatten(0, (6, 10))
+    print("wrote", shown(picture_rows(sheet, files.ROOT / "results" / "faces" / "faces.png")), "\n")
     print_disentanglement(solvers, held_out)
     reader = train_reader(render_faces(192 if args.quick else 20_000, READER_SEED), epochs=8)
     print(check_reader(reader, held_out))
+    known = render_faces(count, TRAINING_SEED)
     print_rotation(solvers, reader, known, held_out.take(slice(500)))
     share = measure_loading(solvers[-1], known, steps=3 if args.quick else 40)
     print(f"\nloading takes {100 * share:.1f} % of a training step")

@@ -16,12 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 
 import torch
 
+from benchmarks.options import add_number, make_parser
 from benchmarks.raw_data import find_mnist
 from solver import Solver
 from utils import files
-from utils.command_line import Parser, number
 from utils.errors import UserError, command
-from utils.files import write_whole
 from vae.data import load_unseen
 from vae.latents import measure_kl
 from vae.likelihood import estimate_bounds
@@ -33,22 +32,11 @@ MODELS = ("mnist_ladder", "mnist_4bit", "mnist_2d")
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__)
-    parser.add_argument(
-        "runs",
-        nargs="*",
-        default=MODELS,
-        help=f"runs to measure, of models with an exact likelihood (default: {' '.join(MODELS)})",
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="few samples on small data: does it work?"
-    )
-    parser.add_argument(
-        "--draws",
-        type=number(int, 1),
-        default=100,
-        help="importance-weighted samples of the latents of each picture (default: 100)",
-    )
+    parser = make_parser(__doc__)
+    meaning = f"runs to measure, of models with an exact likelihood (default: {' '.join(MODELS)})"
+    parser.add_argument("runs", nargs="*", default=MODELS, help=meaning)
+    meaning = "importance-weighted samples of the latents of each picture"
+    add_number(parser, "--draws", 100, meaning)
     args = parser.parse_args(argv)
     find_mnist()
     samples = 2 if args.quick else args.draws
@@ -79,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     table = "\n".join(lines) + "\n"
     print(f"{len(images):,} pictures of {images.source}, bits per dimension\n\n{table}")
     if not args.quick:
-        write_whole(files.ROOT / "results" / "likelihood" / "table.md", table.encode())
+        files.write_whole(files.ROOT / "results" / "likelihood" / "table.md", table.encode())
 
 
 if __name__ == "__main__":

@@ -18,18 +18,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 
 import torch
 
+from benchmarks.options import add_number, make_parser
+from benchmarks.tasks import read_settings
 from models.palindrome.modules import Model
 from models.palindrome.train import Config, LastDigit
-from utils import files
-from utils.command_line import Parser, number
-from utils.config import override, read_config, shorten
+from utils.command_line import number
+from utils.config import shorten
 from utils.errors import command
 
 LENGTHS = (5, 10, 20, 40)
 DROPOUTS = (0.5, 0.0)
 
 
-def measure(config: Config) -> dict[str, float]:
+def measure(config: Config) -> tuple[int, float, float, float]:
     """Trains once; returns the number of the last epoch, seconds, and mean accuracies in 0..1."""
     torch.manual_seed(config.training.seed)
     task, began = LastDigit(Model(config.model), config), time.perf_counter()
@@ -41,28 +42,18 @@ def measure(config: Config) -> dict[str, float]:
         if right == 1:
             break
     learned = sum(row["train_accuracy"] for row in rows) / len(rows)
-    seconds = time.perf_counter() - began
-    return {"epoch": epoch, "seconds": seconds, "training": learned, "validation": right}
+    return epoch, time.perf_counter() - began, learned, right
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two tiny trainings: does it work?")
+    parser = make_parser(__doc__)
+    meaning = "digits read, one fewer than a palindrome has (default: 5 10 20 40)"
     parser.add_argument(
-        "--T",
-        type=number(int, 2, 1000),
-        nargs="+",
-        default=LENGTHS,
-        metavar="T",
-        help="digits read, one fewer than a palindrome has (default: 5 10 20 40)",
+        "--T", type=number(int, 2, 1000), nargs="+", default=LENGTHS, metavar="T", help=meaning
     )
-    parser.add_argument(
-        "--epochs", type=number(int, 1), default=30, help="most epochs of a training (default: 30)"
-    )
+    add_number(parser, "--epochs", 30, "most epochs of a training")
     args = parser.parse_args(argv)
-    base = read_config(files.ROOT / "models" / "palindrome" / "config.json", Config)
-
     print("| T | dropout | epochs | seconds | training accuracy | validation accuracy |")
     print("|---|---|---|---|---|---|")
     for T in args.T[:1] if args.quick else args.T:
@@ -72,11 +63,12 @@ def main(argv: list[str] | None = None) -> None:
                 ("model", "dropout"): dropout,
                 ("training", "epochs"): args.epochs,
             }
-            config = override(base, changes)
-            found = measure(shorten(config) if args.quick else config)
+            config: Config = read_settings("palindrome", changes)
+            config = shorten(config) if args.quick else config
+            epoch, seconds, learned, right = measure(config)
             print(
-                f"| {T} | {dropout:g} | {found['epoch']} | {found['seconds']:.0f} "
-                f"| {100 * found['training']:.2f} % | {100 * found['validation']:.2f} % |",
+                f"| {T} | {dropout:g} | {epoch} | {seconds:.0f} "
+                f"| {100 * learned:.2f} % | {100 * right:.2f} % |",
                 flush=True,
             )
 

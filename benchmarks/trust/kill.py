@@ -32,9 +32,9 @@ import torch
 import torch.utils.tensorboard  # slow to import: here once, for all children
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from benchmarks.options import add_number, make_parser
 from models.lstm import train as lstm
 from utils import files
-from utils.command_line import Parser, number
 from utils.errors import UserError, command
 from utils.training import checkpoint
 from utils.training.progress import TIMINGS
@@ -48,10 +48,9 @@ STEPS = 5  # of an epoch: 90 % of the text's characters in batches of 16 x 32
 CHARACTERS = 3000
 
 
-def die() -> NoReturn:
+def die() -> None:
     """Kills this process."""
     os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("killed, and still here")
 
 
 def die_in_step(number: int) -> None:
@@ -60,27 +59,17 @@ def die_in_step(number: int) -> None:
     register_optimizer_step_pre_hook(lambda *_: None if next(steps, None) else die())
 
 
-class DyingFile(io.BufferedWriter):
-    """A file that kills its process when a share of what it is given has been written."""
-
-    share: float
-
-    def write(self, content: bytes) -> NoReturn:
-        super().write(content[: round(self.share * len(content))])
-        self.flush()
-        die()
-
-
 def die_in_save(number: int, share: float) -> None:
     """Arranges a kill in the number-th file written from now, with a share of its bytes on disk."""
     earlier = iter(range(1, number))
 
-    def open_or_die(path: Path, mode: str) -> io.BufferedIOBase:
-        if next(earlier, None):
-            return open(path, mode)
-        file = DyingFile(io.FileIO(path, mode))
-        file.share = share
-        return file
+    class DyingFile(io.FileIO):
+        def write(self, content: bytes) -> None:
+            super().write(content[: round(share * len(content))])
+            die()
+
+    def open_or_die(path: Path, mode: str) -> io.IOBase:
+        return open(path, mode) if next(earlier, None) else DyingFile(path, mode)
 
     files.open = open_or_die  # write_whole finds it before the built-in function
 
@@ -92,10 +81,9 @@ class Trainer:
         self.root = root
         milestones = ",".join(str(epoch) for epoch in range(1, epochs, 4))
         self.settings = f"{SETTINGS} --training.epochs {epochs} --protocol.epochs {milestones}"
-        with open(files.ROOT / "data" / "text.txt", encoding="utf-8") as file:
-            text = file.read(CHARACTERS)
+        text = (files.ROOT / "data" / "text.txt").read_text(encoding="utf-8")
         (root / "data").mkdir()
-        (root / "data" / "text.txt").write_text(text, encoding="utf-8")
+        (root / "data" / "text.txt").write_text(text[:CHARACTERS], encoding="utf-8")
 
     def folder(self, run: str) -> Path:
         """Returns the folder of a run's checkpoints."""
@@ -134,13 +122,12 @@ class Trainer:
         file = self.folder(run) / "history.csv"
         if not file.is_file():
             return []
-        with open(file, encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
+        rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
         return [{name: row[name] for name in row if name not in TIMINGS} for row in rows]
 
-    def find_unfinished(self) -> list[Path]:
-        """Finds the files that were being written when the training was killed."""
-        return list(self.root.rglob("*.partial"))
+    def find_unfinished(self) -> list[str]:
+        """Names the files that were being written when the training was killed."""
+        return [file.stem for file in self.root.rglob("*.partial")]
 
 
 def are_equal(a: Any, b: Any) -> bool:
@@ -169,12 +156,12 @@ def check_after_kill(trainer: Trainer, before: int) -> int:
 def check_end(trainer: Trainer) -> None:
     """Checks that the run that was killed has ended as the undisturbed one."""
     if left := trainer.find_unfinished():
-        raise UserError(f"left over: {', '.join(file.name for file in left)}")
+        raise UserError(f"left over: {', '.join(left)}")
     folders = trainer.folder("killed"), trainer.folder("undisturbed")
-    names, expected = ({file.name for file in folder.iterdir()} for folder in folders)
+    names, expected = (sorted(file.name for file in folder.iterdir()) for folder in folders)
     if names != expected:
-        raise UserError(f"its files are {sorted(names)}, not {sorted(expected)}")
-    for name in sorted(name for name in names if name.endswith(".pt")):
+        raise UserError(f"its files are {names}, not {expected}")
+    for name in (name for name in names if name.endswith(".pt")):
         killed, undisturbed = (checkpoint.load(folder / name, "lstm") for folder in folders)
         states = [[c["model"], c.get("training", {}).get("task")] for c in (killed, undisturbed)]
         if not are_equal(*states):
@@ -183,65 +170,56 @@ def check_end(trainer: Trainer) -> None:
         raise UserError("history.csv is not that of the undisturbed run")
 
 
-def measure(trainer: Trainer, kills: dict[str, int], seed: int) -> tuple[Counter, Counter]:
-    """Kills and resumes a training; counts the kills by kind, the unfinished files by name."""
+def measure(trainer: Trainer, kinds: list[str], seed: int) -> Counter:
+    """Kills and resumes a training; counts the files that were unfinished at a kill, by name."""
     began = time.perf_counter()
     trainer.train("undisturbed")
-    undisturbed = time.perf_counter() - began
+    epoch_seconds = (time.perf_counter() - began) / len(trainer.read_rows("undisturbed"))
     rng = random.Random(seed)
-    kinds = [kind for kind, times in kills.items() for _ in range(times)]
     rng.shuffle(kinds)
-    epochs, killed, unfinished = 0, Counter(), Counter()
-    for kind in kinds:
+    epochs, unfinished = 0, Counter()
+    for number, kind in enumerate(kinds):
         if kind == STEP:
-            status = trainer.train("killed", partial(die_in_step, rng.randint(1, 2 * STEPS)))
+            end = {"before": partial(die_in_step, rng.randint(1, 2 * STEPS))}
         elif kind == SAVE:
             file, share = rng.randint(1, 9), rng.choice((0.0, 1.0, rng.random()))
-            status = trainer.train("killed", partial(die_in_save, file, share))
+            end = {"before": partial(die_in_save, file, share)}
         else:
-            epoch_seconds = undisturbed / len(trainer.read_rows("undisturbed"))
-            status = trainer.train("killed", seconds=rng.uniform(0, 5 * epoch_seconds))
-        if status == 0:
-            raise UserError(f"the run was over after {killed.total()} of {len(kinds)} kills")
-        names = [file.name.removesuffix(".partial") for file in trainer.find_unfinished()]
+            end = {"seconds": rng.uniform(0, 5 * epoch_seconds)}
+        if trainer.train("killed", **end) == 0:
+            raise UserError(f"the run was over after {number} of {len(kinds)} kills")
+        names = trainer.find_unfinished()
         if kind == SAVE and not names:
             raise UserError("a kill in a save left no unfinished file: it was not in a save")
         epochs = check_after_kill(trainer, epochs)
-        killed[kind] += 1
         unfinished.update(names)
     if trainer.train("killed") != 0:
         raise UserError("the run could not be finished")
     check_end(trainer)
-    return killed, unfinished
+    return unfinished
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only 2 kills of each kind")
-    parser.add_argument(
-        "--seed",
-        type=number(int, 0),
-        default=0,
-        help="seed of the moments at which the training is killed (default: 0)",
-    )
+    parser = make_parser(__doc__)
+    meaning = "seed of the moments at which the training is killed"
+    add_number(parser, "--seed", 0, meaning, low=0)
     args = parser.parse_args(argv)
     if "fork" not in multiprocessing.get_all_start_methods():
         raise UserError("this system has no fork and no SIGKILL: run it on Linux or macOS")
     kills = dict.fromkeys(KILLS, 2) if args.quick else KILLS
-    began = time.perf_counter()
+    kinds = [kind for kind, times in kills.items() for _ in range(times)]
+    epochs, began = 3 * len(kinds), time.perf_counter()
     torch.set_num_threads(1)  # and no other thread, for what is forked has only one
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
-        trainer = Trainer(Path(folder), epochs=3 * sum(kills.values()))
-        killed, unfinished = measure(trainer, kills, args.seed)
-        epochs = len(trainer.read_rows("killed"))
+        unfinished = measure(Trainer(Path(folder), epochs), kinds, args.seed)
     minutes = (time.perf_counter() - began) / 60
     print("| killed | times | resumed |\n|---|---|---|")
-    for kind, times in killed.items():
+    for kind, times in kills.items():
         print(f"| {kind} | {times} | {times} |")
     names = ", ".join(f"{name} {times}" for name, times in sorted(unfinished.items()))
     print(f"\nunfinished at a kill: {names}")
-    print(f"{killed.total()} kills in {epochs} epochs: no row of history.csv lost, all files read,")
+    print(f"{len(kinds)} kills in {epochs} epochs: no row of history.csv lost, all files read,")
     print("nothing left over, and the end is that of the undisturbed run, bit for bit")
     print(f"{minutes:.1f} minutes")
 

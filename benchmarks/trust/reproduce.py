@@ -12,7 +12,6 @@ standard deviations, at least 2 % of the mean. With --full the best epoch is com
 that the shipped checkpoint reports, by the same tolerance. The runs are called reproduced_<name>.
 """
 
-import csv
 import importlib
 import json
 import shlex
@@ -28,7 +27,6 @@ from utils import files
 from utils.command_line import Parser
 from utils.config import read_json
 from utils.errors import UserError, command
-from utils.files import write_whole
 from utils.training import checkpoint
 from vae import training
 
@@ -59,72 +57,58 @@ SHORT = {
 QUICK = "palindrome"
 
 
-def read_shipped(name: str) -> tuple[list[str], dict[str, Any]]:
-    """Reads from a shipped checkpoint the command that trained it, in words, and its losses."""
+def train(name: str, options: str = "") -> dict[str, Any]:
+    """Trains a shipped checkpoint again by its command, as another run; returns the shipped one."""
     shipped = checkpoint.load(files.ROOT / "pretrained" / f"{name}.pt")
-    return shlex.split(shipped["trained_by"]), shipped["row"]
-
-
-def train(words: list[str], name: str) -> dict[str, str]:
-    """Runs a training command under another name; returns the last row of its history.csv."""
-    script, *options = words[1:]  # the first is python
-    run = f"reproduced_{name}"
+    _, script, *words = shlex.split(f"{shipped['trained_by']} {options}")  # the first is python
     module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
-    if status := module.main([*options, "--ckpt_name", run, "--overwrite"]):
+    if status := module.main([*words, "--ckpt_name", f"reproduced_{name}", "--overwrite"]):
         raise SystemExit(status)
-    with open(files.checkpoint_folder(run) / "history.csv", encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))[-1]
+    return shipped
 
 
-def train_shortened(words: list[str], name: str, seed: int) -> float:
+def train_shortened(name: str, seed: int) -> float:
     """Runs the short form of a command; returns the last epoch's value that is compared."""
     options, column = SHORT[name]
+    usual = training.WEIGHTED_DRAWS
     training.WEIGHTED_DRAWS = 1  # of 10,000 test pictures, 100 would take longer than the training
-    row = train([*words, *options.split(), "--training.seed", str(seed)], name)
-    return float(row[column])
-
-
-def compute_tolerance(values: list[float]) -> float:
-    """Computes how far another seed, machine or version may be from the mean, as a share of it."""
-    mean = abs(statistics.mean(values))
-    return max(0.02, 3 * statistics.stdev(values) / mean)
+    try:
+        train(name, f"{options} --training.seed {seed}")
+    finally:
+        training.WEIGHTED_DRAWS = usual
+    return checkpoint.load(files.checkpoint_folder(f"reproduced_{name}") / "last.pt")["row"][column]
 
 
 def record(names: list[str], recorded: dict[str, list[float]]) -> None:
     """Trains the short forms with three seeds each and writes reproduce.json."""
     for name in names:
-        words, _ = read_shipped(name)
-        recorded[name] = [train_shortened(words, name, seed) for seed in SEEDS]
-        write_whole(RECORDED, (json.dumps(recorded, indent=2) + "\n").encode())
+        recorded[name] = [train_shortened(name, seed) for seed in SEEDS]
+        files.write_whole(RECORDED, (json.dumps(recorded, indent=2) + "\n").encode())
     print(f"wrote {RECORDED.name}: {len(SEEDS)} seeds of {', '.join(recorded)}")
 
 
 def reproduce(name: str, values: list[float], *, full: bool) -> tuple[str, bool]:
     """Trains once more; returns a line of the table, and whether it agrees with what is known."""
-    (words, row), column = read_shipped(name), SHORT[name][1]
-    began = time.perf_counter()
+    column, mean, began = SHORT[name][1], statistics.mean(values), time.perf_counter()
     if full:
-        train(words, name)
+        shipped = train(name)
         best = checkpoint.load(files.checkpoint_folder(f"reproduced_{name}") / "best.pt")
-        expected, found = row[column], best["row"][column]
+        expected, found = shipped["row"][column], best["row"][column]
     else:
-        expected, found = statistics.mean(values), train_shortened(words, name, seed=0)
-    minutes, allowed = (time.perf_counter() - began) / 60, compute_tolerance(values)
-    numbers = f"{expected:.4g} | {allowed:.1%} | {found:.4g} | {minutes:.1f}"
-    agrees = abs(found - expected) <= allowed * abs(expected)
+        expected, found = mean, train_shortened(name, seed=0)
+    minutes = (time.perf_counter() - began) / 60
+    tolerance = max(0.02, 3 * statistics.stdev(values) / abs(mean))  # a share of what is expected
+    numbers = f"{expected:.4g} | {tolerance:.1%} | {found:.4g} | {minutes:.1f}"
+    agrees = abs(found - expected) <= tolerance * abs(expected)
     return f"| `{name}` | {column} | {numbers} |", agrees
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = Parser(description=__doc__)
+    meaning = f"shipped checkpoints to train again: {', '.join(SHORT)} (default: all)"
     parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="NAME",
-        choices=SHORT,
-        default=list(SHORT),
-        help=f"shipped checkpoints to train again: {', '.join(SHORT)} (default: all)",
+        "--only", nargs="+", metavar="NAME", choices=SHORT, default=list(SHORT), help=meaning
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--full", action="store_true", help="the whole command, not its short form")
@@ -138,8 +122,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.record:
         record(names, recorded)
         return
-    lines = ["| shipped | compared | expected | tolerance | found | minutes |", "|---" * 6 + "|"]
-    failed = []
+    lines, failed = ["| shipped | compared | expected | tolerance | found | minutes |"], []
+    lines.append("|---" * 6 + "|")
     for name in names:
         if name not in recorded:
             raise UserError(f"{RECORDED.name} has no {name}: --record --only {name} adds it")

@@ -87,6 +87,10 @@ class LastDigit(Task):
         rmsprop = torch.optim.RMSprop(model.parameters(), lr=training.learning_rate)
         self.optimizers = {"rmsprop": rmsprop}
         self.validation = torch.from_numpy(validation_set(T, config.data.validation))  # (N, T + 1)
+        self.summary = (
+            f"10^{free_digits(T)} palindromes, a fifth of them held out, "
+            f"{len(self.validation):,} to validate"
+        )
 
     def step(self, batch: Batch, number: int) -> dict[str, float]:
         """Learns from palindromes (B, T + 1)."""
@@ -101,12 +105,6 @@ class LastDigit(Task):
     def validate(self) -> Row:
         nats, right = score_validation(self.model, self.validation)
         return {"val_nats": nats, "val_accuracy": right}
-
-    def describe_data(self) -> str:
-        return (
-            f"10^{free_digits(self.config.model.T)} palindromes, a fifth of them held out, "
-            f"{len(self.validation):,} to validate"
-        )
 
     def report(self, run: Run, history: list[Row]) -> None:
         best = min(history, key=lambda row: row["val_nats"])

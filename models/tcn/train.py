@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     with open_run(call) as run:
         text = load_text(run.config.data, few=run.dry)
         model = Model(len(text.alphabet), run.config.model)
+        task = NextCharacter(model, text, run.config)
         print(model.describe_reach(run.config.training.length))
-        fit(NextCharacter(model, text, run.config), run)
+        fit(task, run)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from utils.training import checkpoint
-from utils.training.loop import TIMINGS
+from utils.training.progress import TIMINGS
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What tests/test_distributed.py has torchrun start: training commands, one after another.
+"""What the test of distributed training has torchrun start: commands, one after another.
 
 Every rank writes to the repository of its own name, as on two machines without a common disk, and
 what it met to <rank>.json: exit statuses, losses, what was printed. The names of the threads that
@@ -22,29 +22,34 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from utils import files
 from utils.training import distributed
+from utils.training.progress import Progress
 
 
 @contextlib.contextmanager
 def recorded(interrupt=None):
     """Collects the losses of every step; after so many of them the process interrupts itself."""
-    losses, mean = [], distributed.mean
+    losses, add, average = [], Progress.add, distributed.average
 
-    def recording(values):
-        losses.append(mean(values))
+    def adding(progress, values):
+        losses.append(values)
+        add(progress, values)
         if len(losses) == interrupt:
             signal.raise_signal(signal.SIGINT)
+
+    def averaging(values):
+        losses[-1] = average(values)
         return losses[-1]
 
-    distributed.mean = recording
+    Progress.add, distributed.average = adding, averaging
     try:
         yield losses
     finally:
-        distributed.mean = mean
+        Progress.add, distributed.average = add, average
 
 
 @contextlib.contextmanager
 def in_double(wanted):
-    """float64 for all that would be float32: what then still differs is no rounding."""
+    """Computes in float64 what would be float32: what then still differs is no rounding."""
     single = torch.Tensor.float
     if wanted:
         torch.set_default_dtype(torch.float64)
@@ -57,7 +62,7 @@ def in_double(wanted):
 
 
 def outcome(module, argv, interrupt=None, double=False):
-    """A command's exit status, losses and printed lines."""
+    """Calls a command; returns its exit status, losses and printed lines."""
     out, err = io.StringIO(), io.StringIO()
     streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
     with recorded(interrupt) as losses, in_double(double), streams[0], streams[1]:

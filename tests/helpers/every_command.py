@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import REPOSITORY, training_files
+from tests.helpers.repository import REPOSITORY, training_files
 from utils import files
 from utils.command_line import Parser
 
-FOLDERS = ("", "models/*/", "utils/**/", "benchmarks/**/")
+FOLDERS = ("", "models/*/", "vae/**/", "utils/**/", "benchmarks/**/")
 # What makes a training small, by the last part of an option's name.
 SMALL = {
     **{"epochs": 1, "batch_size": 16, "length": 16, "warmup_steps": 1, "pictures": 1},
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Command:
-    """A command and the options it takes, by name; a positional argument by its own."""
+    """A command and its options, each by its first spelling; a positional argument by its name."""
 
     name: str  # "models.lstm.train"
     main: Callable[[list[str]], int]
@@ -52,19 +52,29 @@ class Command:
 
     @property
     def trains(self) -> bool:
-        return "--resume" in self.options
+        return self.takes("--resume")
+
+    @property
+    def has_digits(self) -> bool:
+        """Whether it trains on digits alone, so that their data set must be named to be offline."""
+        return self.takes("--data.dataset") and not self.takes("--task")
+
+    def takes(self, *words: str) -> bool:
+        """Tells whether one of these options or positional arguments is its, in any spelling."""
+        spelled = {word for action in self.options.values() for word in action.option_strings}
+        return not spelled.union(self.options).isdisjoint(words)
 
     @property
     def required(self) -> list[str]:
-        """Its positional arguments, so that something else is at fault."""
+        """Returns what its positional arguments need, so that something else is at fault."""
         positional = [action for action in self.options.values() if not action.option_strings]
         needed = [action.choices for action in positional if action.required]
         return [next(iter(choices)) if choices else "x" for choices in needed]
 
     @property
     def small(self) -> list[str]:
-        """The options of a short training of a tiny model."""
-        argv = ["--data.dataset=digits"] if "--data.dataset" in self.options else []
+        """Returns the options of a short training of a tiny model."""
+        argv = ["--data.dataset=digits"] if self.has_digits else []
         for option in self.options:
             key = option.split(".")[-1].removeprefix("--")
             if key in SMALL:
@@ -72,18 +82,18 @@ class Command:
         return argv
 
     def option(self, key: str) -> str | None:
-        """An option by the last part of its name: "seed" is --training.seed, or --seed."""
+        """Finds an option by the last part of its name: "seed" is --training.seed, or --seed."""
         return next((name for name in self.options if name.split(".")[-1].strip("-") == key), None)
 
     def loading(self, run: str) -> Iterator[list[str]]:
-        """Every way to ask it for a run's checkpoint."""
+        """Yields every way to ask it for a run's checkpoint."""
         if self.trains:
             yield ["--resume", f"--ckpt_name={run}"]
-        if "--task" in self.options:
+        if self.takes("--task"):
             for task in self.options["--task"].choices:
                 if task != "train":
                     yield [f"--task={task}", f"--ckpt_name={run}"]
-        elif "--ckpt_name" in self.options and not self.trains:
+        elif self.takes("--ckpt_name") and not self.trains:
             yield [f"--ckpt_name={run}"]
         elif "runs" in self.options:
             yield [run]
@@ -96,7 +106,7 @@ class Caught(Exception):
 
 
 def commands() -> list[Command]:
-    """All of them, by where they lie."""
+    """Finds all of them, by where they lie; options that no help shows are left out."""
 
     def catch(parser: Parser, argv: list[str] | None = None) -> None:
         raise Caught(parser)
@@ -111,7 +121,7 @@ def commands() -> list[Command]:
             patch.setattr(Parser, "parse_args", catch)
             with pytest.raises(Caught) as caught:
                 main([])
-        actions = caught.value.args[0]._actions
+        actions = [a for a in caught.value.args[0]._actions if a.help != argparse.SUPPRESS]
         options = {(*a.option_strings, a.dest)[0]: a for a in actions if a.dest != "help"}
         found.append(Command(name, main, options))
     return found
@@ -122,7 +132,7 @@ RUNS = sorted(command.run for command in COMMANDS.values() if command.trains)
 
 
 def call(main: Callable[[list[str]], int], argv: list[str]) -> Outcome:
-    """main(argv) with streams as a terminal has them: only UTF-8 goes through."""
+    """Calls main(argv) with streams as a terminal has them: only UTF-8 goes through."""
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
     with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
         status = main(argv)
@@ -134,7 +144,7 @@ def call(main: Callable[[list[str]], int], argv: list[str]) -> Outcome:
 
 
 def small_repository(root):
-    """A repository in which every training command has left a small finished run of its kind.
+    """Makes a repository in which every training command has left a small finished run.
 
     files.ROOT must be `root`. What the commands read of the project itself is copied.
     """
@@ -147,5 +157,5 @@ def small_repository(root):
 
 
 def small_config(command: Command) -> dict:
-    """The settings of its run in `small_repository`, as they are in config.json."""
+    """Reads the settings of its run in `small_repository`, as they are in config.json."""
     return json.loads((files.ROOT / "checkpoints" / command.run / "config.json").read_text("utf-8"))

@@ -25,5 +25,5 @@ def moving(monkeypatch: pytest.MonkeyPatch, module: object, task: DigitTask) -> 
         phases.append(phase)
 
     monkeypatch.setattr(module, "descend", watched)
-    task.step(next(iter(task.batches(1, 0))), 1)
+    task.step(next(task.loader.epoch(1)), 1)
     return phases

@@ -9,7 +9,7 @@ REPOSITORY = files.ROOT  # read when this is imported: a test may put another on
 
 
 def training_files(root: Path, characters: int = 9000) -> Path:
-    """Copies what the training commands read of the project, with a short text; returns the root."""
+    """Copies what the training commands read, with a short text; returns the root."""
     settings = ("vae/*.json", "models/*/*.json")
     for pattern in ("data/text.txt", *settings, "pretrained/classifiers/*.pt"):
         for file in REPOSITORY.glob(pattern):

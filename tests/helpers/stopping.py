@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from utils.training import checkpoint, loop
+from utils.training import checkpoint, progress
 
 
 @contextmanager
 def at_batch(number: int, action: Callable[[], object]) -> Iterator[None]:
     """Calls `action` when the number-th batch since the start of training has been learned."""
 
-    class Bar(loop.tqdm):
+    class Bar(progress.tqdm):
         def __init__(self, *args: object, initial: int, **options: object) -> None:
             self.done = initial
             super().__init__(*args, initial=initial, **options)
@@ -24,7 +24,7 @@ def at_batch(number: int, action: Callable[[], object]) -> Iterator[None]:
                 action()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "tqdm", Bar)
+        patch.setattr(progress, "tqdm", Bar)
         yield
 
 

@@ -131,6 +131,7 @@ class DigitTask(Task):
             title=f"{config.model.name}: {config.kind} on {training.source}",
         )
         self.validation = validation
+        self.summary = f"{training.summary()}, {len(validation):,} to validate"
         self.judge = Judge(config.data.dataset, validation)
         self.milestones = {(rates.epochs + 1) // 2}
         peaks = {self.network: rates.learning_rate, "discriminator": rates.discriminator_rate}
@@ -150,9 +151,6 @@ class DigitTask(Task):
         pictures = sample_pictures(self.model, len(self.validation), seed=0)
         frechet = self.judge.score(pictures)[0]
         return {"val_frechet": frechet, "learning_rate": self.learning_rate}
-
-    def describe_data(self) -> str:
-        return f"{self.loader.images.summary()}, {len(self.validation):,} to validate"
 
     def begin(self, run: Run) -> None:
         if run.resumed is None:

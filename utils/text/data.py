@@ -47,12 +47,6 @@ class Text:
     validation: np.ndarray  # (M,), never trained on
 
 
-def cut_text(alphabet: list[str], codes: np.ndarray) -> Text:
-    """Keeps the last tenth of a text's codes apart, for validation."""
-    cut = int(len(codes) * (1 - VALIDATION_SHARE))
-    return Text(alphabet, codes[:cut], codes[cut:])
-
-
 def encode(text: str, alphabet: list[str]) -> torch.Tensor:
     """Turns a text into codes (T,). UserError lists the characters that the alphabet lacks."""
     code_of = {char: code for code, char in enumerate(alphabet)}
@@ -99,7 +93,9 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
         raise UserError(f"{shown(folder)} cannot be read ({problem}): prepare it again") from None
     if not sound:
         raise UserError(f"{shown(folder)} does not fit its alphabet: prepare it again")
-    return cut_text(alphabet, codes[:FEW] if few else codes)
+    codes = codes[:FEW] if few else codes
+    cut = int(len(codes) * (1 - VALIDATION_SHARE))
+    return Text(alphabet, codes[:cut], codes[cut:])
 
 
 @dataclass
@@ -136,7 +132,7 @@ class Streams:
             )
 
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yields batches first, first + 1, ... of an epoch: inputs and targets, both (B, T) codes.
+        """Returns batches first, first + 1, ... of an epoch: inputs and targets, (B, T) codes each.
 
         The order depends on the seed and the epoch alone, so a run can go on from any batch.
         """
@@ -148,7 +144,6 @@ class Streams:
         else:
             rows = np.arange(self.batch_size) * (len(self.codes) // self.batch_size)
             starts = offset + rows + self.length * np.arange(self.steps)[:, None]
-        for index in range(first, self.steps):
-            places = starts[index][:, None] + np.arange(self.length + 1)
-            window = torch.from_numpy(self.codes[places % len(self.codes)].astype(np.int64))
-            yield window[:, :-1], window[:, 1:]
+        places = (start[:, None] + np.arange(self.length + 1) for start in starts[first:])
+        windows = (self.codes[place % len(self.codes)].astype(np.int64) for place in places)
+        return ((codes[:, :-1], codes[:, 1:]) for codes in map(torch.from_numpy, windows))

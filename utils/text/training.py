@@ -75,6 +75,13 @@ class NextCharacter(Task):
 
     def __init__(self, model: TextModel, text: Text, config: TextConfig) -> None:
         training = config.training
+        streams = Streams(
+            text.training,
+            training.batch_size,
+            training.length,
+            training.seed,
+            shuffle=not training.carry_state,
+        )
         if len(text.validation) < training.length + 1:
             raise UserError(
                 f"the validation text has {len(text.validation):,} characters, less than one "
@@ -86,18 +93,15 @@ class NextCharacter(Task):
                 f"learned positions end at model.context {limit}: "
                 "training.carry_state must be false and training.length no longer"
             )
-        streams = Streams(
-            text.training,
-            training.batch_size,
-            training.length,
-            training.seed,
-            shuffle=not training.carry_state,
-        )
         title = f"{config.model.name}: {config.kind} on data/{config.data.name}"
         super().__init__(
             config, {"model": model}, streams, title=title, units_per_row=training.length
         )
         self.text = text
+        self.summary = (
+            f"alphabet of {len(text.alphabet)}, {len(text.training):,} characters to train on, "
+            f"{len(text.validation):,} to validate"
+        )
         self.carried = None  # the state that the next batch goes on from
         self.milestones = config.protocol.epochs
         self.protocol = Protocol(config.protocol, text)
@@ -134,12 +138,6 @@ class NextCharacter(Task):
     def validate(self) -> Row:
         nats = score_blocks(self.model, self.text.validation)
         return {"val_nats": nats, "learning_rate": self.learning_rate}
-
-    def describe_data(self) -> str:
-        return (
-            f"alphabet of {len(self.text.alphabet)}, {len(self.text.training):,} characters to "
-            f"train on, {len(self.text.validation):,} to validate"
-        )
 
     def begin(self, run: Run) -> None:
         alphabet = len(self.text.alphabet)

@@ -56,12 +56,13 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
     """
     if run.writes:
         run.clear()
+        run.results.mkdir(parents=True, exist_ok=True)  # or fail before hours of training
         if not quiet:
             networks = [net for name, net in task.modules.items() if name != "model"]
             sizes = [sum(p.numel() for p in net.parameters()) for net in networks or [task.model]]
             print(
                 f"{task.title}: {' against '.join(f'{size:,}' for size in sizes)} parameters on "
-                f"{task.device}; {task.describe_data()}; {task.config.training.epochs} epochs of "
+                f"{task.device}; {task.summary}; {task.config.training.epochs} epochs of "
                 f"{task.loader.steps} steps; writes {run.place}"
             )
         if not (quiet or run.dry):

@@ -6,6 +6,7 @@ A new kind of training is a subclass with a step, a validation and a few words:
         def __init__(self, model, text, config):
             super().__init__(config, {"model": model}, Streams(...), title="...")
             self.optimizers = {"adamw": torch.optim.AdamW(model.parameters(), lr=...)}
+            self.summary = "65,727 characters to train on"
 
         def step(self, batch, number): ...      zero_grad, forward, loss, backward, clip, step
         def validate(self): ...                 the columns of the epoch that ended
@@ -49,12 +50,14 @@ class Task(ABC):
     """Training of one model on its data.
 
     `modules` are all networks that learn, by the names that a checkpoint has them by; "model" is
-    the one that a checkpoint rebuilds. A subclass sets `optimizers`, by what they are.
+    the one that a checkpoint rebuilds. A subclass sets `optimizers`, by what they are, and says in
+    `summary` what it trains on.
     """
 
     unit: str  # what a batch consists of: "char", "image"
     columns: tuple[str, ...]  # what the console shows of a row; history.csv has all of it
     measure: Measure  # what the losses are nats of, and which of them are drawn
+    summary: str  # how much there is to train on and to validate, in words
     monitor = "val_nats"  # the column whose smallest value is the best epoch
     milestones: Collection[int] = ()  # epochs that are kept, besides the last
     ranks_draw_alike = False  # whether all ranks of torchrun draw the same random numbers
@@ -87,10 +90,6 @@ class Task(ABC):
     @abstractmethod
     def validate(self) -> Row:
         """Measures the epoch that ended; returns further columns of its row."""
-
-    @abstractmethod
-    def describe_data(self) -> str:
-        """Says how much there is to train on and to validate."""
 
     def begin(self, run: Run) -> None:
         """Says what deserves attention, and records where a new run starts from."""

@@ -1,6 +1,5 @@
 """The commands, called as main(argv) in a repository of their own: what they write and say."""
 
-import csv
 import json
 import re
 import subprocess
@@ -10,40 +9,12 @@ import numpy as np
 import pytest
 
 import data_preparation
-import models.lstm.test
-import models.lstm.train
-import models.tcn.test
-import models.tcn.train
-import models.transformer.test
-import models.transformer.train
-from tests.conftest import REPOSITORY
-from utils.training import checkpoint, loop
+from tests.helpers.comparing import rows
+from tests.helpers.repository import REPOSITORY
+from tests.helpers.text_commands import TEST, TRAIN, small
+from utils.training import checkpoint
 
-TRAIN = {kind: getattr(models, kind).train.main for kind in ("lstm", "tcn", "transformer")}
-TEST = {kind: getattr(models, kind).test.main for kind in TRAIN}
-SMALL = {
-    "lstm": ["--model.hidden_size", "8", "--model.layers", "2", "--model.dropout", "0.2"],
-    "tcn": ["--model.channels", "8", "--model.levels", "2", "--model.dropout", "0.2"],
-    "transformer": [
-        *("--model.width", "8", "--model.heads", "2", "--model.layers", "1"),
-        *("--model.context", "16", "--model.dropout", "0.2", "--training.carry_state", "true"),
-    ],
-}
-SHORT = ["--training.batch_size", "16", "--training.length", "32", "--training.epochs", "4"]
-SHORT += ["--training.warmup_steps", "2", "--protocol.epochs", "1,3", "--training.device", "cpu"]
 every_kind = pytest.mark.parametrize("kind", TRAIN)
-
-
-def small(kind, *more):
-    return [*SMALL[kind], *SHORT, *more]
-
-
-def rows(run):
-    with open(run / "history.csv", encoding="utf-8", newline="") as file:
-        return [
-            {name: value for name, value in row.items() if name not in loop.TIMINGS}
-            for row in csv.DictReader(file)
-        ]
 
 
 @every_kind
@@ -54,10 +25,9 @@ def test_train_and_test_write_what_they_say(kind, repository, capsys):
         r"best \(epoch \d of 4\): validation \d\.\d+ nats, \d\.\d+ bits per character", out
     )
     run, results = repository / "checkpoints" / kind, repository / "results" / kind
-    assert {file.name for file in run.iterdir()} == {
-        *("config.json", "history.csv", "last.pt", "best.pt"),
-        *("epoch_0001.pt", "epoch_0003.pt", "epoch_0004.pt"),
-    }
+    milestones = {"epoch_0001.pt", "epoch_0003.pt", "epoch_0004.pt"}
+    kept = {"config.json", "history.csv", "last.pt", "best.pt"} | milestones
+    assert {file.name for file in run.iterdir()} == kept
     assert {file.name for file in results.iterdir()} == {"protocol.md", "loss.png", "tensorboard"}
     assert any((results / "tensorboard").iterdir())
     history = rows(run)

@@ -1,6 +1,5 @@
 """Two processes train as one does; rank 0 alone writes; they stop and go on together."""
 
-import csv
 import json
 import os
 import shutil
@@ -12,9 +11,10 @@ import time
 import pytest
 import torch
 
-from tests.conftest import REPOSITORY, training_files
+from tests.helpers.comparing import assert_same, rows
 from tests.helpers.distributed_worker import outcome
-from tests.test_resume import assert_same, without_timings
+from tests.helpers.repository import REPOSITORY, training_files
+from tests.helpers.trainable import TOGETHER
 from utils import files
 from utils.errors import UserError
 from utils.training import checkpoint, distributed
@@ -23,32 +23,18 @@ pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or sys.platform == "win32", reason="no gloo, no signals"
 )
 
-TEXT = "--training.batch_size 16 --training.length 16 --training.warmup_steps 2 --training.epochs 2"
-TEXT += " --protocol.prompts 1 --protocol.prompt_length 9 --protocol.length 9 --training.device cpu"
+TEXT = "--batch_size 16 --training.length 16 --warmup_steps 2 --training.epochs 2"
+TEXT += " --prompts 1 --prompt_length 9 --protocol.length 9 --device cpu"
 VAE = "--images 104 --held_out 8 --batch_size 8 --epochs 4 --z_dim 3 --device cpu"
-GAN = "--data.dataset digits --training.batch_size 200 --training.epochs 1 --training.device cpu"
-MODELS = {  # at least 50 steps each, without dropout
-    "lstm": f"{TEXT} --model.dropout 0 --model.hidden_size 8 --training.carry_state true",
-    "tcn": f"{TEXT} --model.dropout 0 --model.channels 8 --model.levels 2",
-    "transformer": (
-        f"{TEXT} --model.dropout 0 --model.width 8 --model.heads 2 --model.layers 1 "
-        "--training.optimizer muon"
-    ),
-    "palindrome": (
-        "--model.T 5 --model.hidden_size 8 --model.dropout 0 --data.batches 25 "
-        "--training.batch_size 8 --training.epochs 2 --training.device cpu"
-    ),
-    "vae": f"{VAE} --learning_rate 0.00002",
-}
-MODULES = {name: f"models.{name}.train" for name in MODELS} | {"vae": "main"}
-DROPPING = f"{TEXT} --model.hidden_size 8 --model.dropout 0.3 --training.carry_state true"
+GAN = "--dataset digits --batch_size 200 --epochs 1 --device cpu"
+DROPPING = f"{TEXT} --hidden_size 8 --dropout 0.3 --carry_state true"
 
 
 def job(module, options, *more, interrupted=None, double=False):
     return module, [*options.split(), *more], interrupted, double
 
 
-JOBS = {name: job(MODULES[name], options, "--ckpt_name", name) for name, options in MODELS.items()}
+JOBS = {name: job(*TOGETHER[name][::2], "--ckpt_name", name) for name in TOGETHER}
 # At the rate that ships, a VAE's rounding grows within 50 steps to more than what is asked here: so
 # it is compared at a small rate, and at its own in float64.
 JOBS["vae64"] = job("main", VAE, "--ckpt_name", "vae64", double=True)
@@ -58,7 +44,7 @@ JOBS |= {
     "stopped": job(LSTM, DROPPING, "--ckpt_name", "run", interrupted="1"),
     "resumed": job(LSTM, "--resume --ckpt_name run"),
     "exists": job(LSTM, DROPPING, "--ckpt_name", "run"),
-    "odd": job(LSTM, "--training.batch_size 15 --ckpt_name odd"),
+    "odd": job(LSTM, "--batch_size 15 --ckpt_name odd"),
     "dry": job(LSTM, "--dry-run"),
     "gan": job(GAN_MODULE, GAN, "--ckpt_name", "gan", interrupted="0"),
     "gan resumed": job(GAN_MODULE, "--resume --ckpt_name gan"),
@@ -77,7 +63,7 @@ def torchrun(*argv):
 
 
 def ended(process, seconds):
-    """Waits for a torchrun -> its stderr. It passes SIGTERM on to its processes; SIGKILL no."""
+    """Waits for a torchrun, which passes SIGTERM on, but not SIGKILL; returns its stderr."""
     try:
         return process.communicate(timeout=seconds)[1]
     except subprocess.TimeoutExpired:
@@ -87,12 +73,12 @@ def ended(process, seconds):
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
-    """All jobs done by two processes -> the folder of their repositories, their outcomes."""
+    """Has two processes do all jobs: the folder of their repositories, their outcomes."""
     root = tmp_path_factory.mktemp("together")
     for rank in ("0", "1"):
         training_files(root / rank)
     jobs = json.dumps(list(JOBS.values()))
-    process = torchrun(REPOSITORY / "tests" / "distributed_worker.py", root, jobs)
+    process = torchrun(REPOSITORY / "tests" / "helpers" / "distributed_worker.py", root, jobs)
     err = ended(process, 300)
     assert process.returncode == 0, err
     found = [json.loads((root / f"{rank}.json").read_text("utf-8")) for rank in (0, 1)]
@@ -100,11 +86,10 @@ def together(tmp_path_factory):
 
 
 def history(root, run):
-    with open(root / "checkpoints" / run / "history.csv", encoding="utf-8", newline="") as file:
-        return without_timings(csv.DictReader(file))
+    return rows(root / "checkpoints" / run)
 
 
-@pytest.mark.parametrize("name", [*MODELS, "vae64"])
+@pytest.mark.parametrize("name", [*TOGETHER, "vae64"])
 def test_two_processes_learn_what_one_does(name, together, tmp_path, monkeypatch):
     """In nats: to 1e-4, or 1e-6 of a picture's thousands; a million times closer in float64."""
     root, (of_first, of_second) = together
@@ -119,20 +104,20 @@ def test_two_processes_learn_what_one_does(name, together, tmp_path, monkeypatch
             if column.endswith("_nats") and step < 50:
                 near = pytest.approx(one[column], abs=1e-4 * scale, rel=1e-6 * scale)
                 assert two[column] == near, (step, column)
-    rows, others = history(tmp_path / "alone", name), history(root / "0", name)
-    assert [row.keys() for row in rows] == [row.keys() for row in others]
-    for row, other in zip(rows, others, strict=True):
+    mine, others = history(tmp_path / "alone", name), history(root / "0", name)
+    assert [row.keys() for row in mine] == [row.keys() for row in others]
+    for row, other in zip(mine, others, strict=True):
         assert float(other["val_nats"]) == pytest.approx(float(row["val_nats"]), rel=1e-3)
     models = [
         checkpoint.load(folder / "checkpoints" / name / "best.pt")["model"]
         for folder in (tmp_path / "alone", root / "0")
     ]
-    assert models[0].keys() == models[1].keys(), "no trace of DistributedDataParallel"
+    assert models[0].keys() == models[1].keys()
 
 
 def test_rank_0_alone_writes(together):
     root, (of_first, of_second) = together
-    for name in MODELS:
+    for name in TOGETHER:
         run = root / "0" / "checkpoints" / name
         files = {"config.json", "history.csv", "last.pt", "best.pt"}
         assert {file.name for file in run.iterdir()} >= files
@@ -164,11 +149,11 @@ def test_stopped_on_any_rank_all_stop_and_go_on_exactly(together):
     )
     for part in ("model", "training"):
         assert_same(run[part], other[part], part)
-    random = [state["cpu"] for state in run["training"]["task"]["random"]]
+    random = [rank["random"]["cpu"] for rank in run["training"]["task"]["ranks"]]
     assert not torch.equal(*random), "the ranks draw the same dropout"
 
 
-def test_two_opponents_train_together(together):
+def test_two_networks_train_together(together):
     _, (of_first, of_second) = together
     for name, status in (("gan", 130), ("gan resumed", 0)):
         assert (of_first[name]["status"], of_second[name]["status"]) == (status, status)
@@ -211,7 +196,7 @@ def test_one_process_cannot_go_on_with_the_run_of_two(together, tmp_path, monkey
 def test_more_processes_cannot_go_on_with_the_run_of_one(monkeypatch):
     monkeypatch.setattr(distributed, "size", lambda: 2)
     with pytest.raises(UserError, match="that of 1 process, not of 2: go on with no torchrun"):
-        distributed.own({"cpu": torch.zeros(3)})
+        distributed.pick_own({"random": {"cpu": torch.zeros(3)}})
 
 
 def test_torchrun_is_stopped(tmp_path):
@@ -235,5 +220,5 @@ def test_torchrun_is_stopped(tmp_path):
     content = checkpoint.load(last)
     place = content["training"]["place"]
     assert f"epoch {content['epoch'] + (place['index'] > 0)} of 10000" in err or not place["index"]
-    assert len(content["training"]["task"]["random"]) == 2
+    assert len(content["training"]["task"]["ranks"]) == 2
     assert not list(root.rglob("*.partial"))

@@ -12,6 +12,8 @@ from utils.config import read_config
 from utils.images.data import Images
 from utils.text.training import NextCharacter
 from utils.training.optimizers import Muon, orthogonalise, update_average
+from utils.training.progress import Progress
+from utils.training.run import Run
 from vae.training import VAEConfig, VAETask, build_model
 
 
@@ -77,7 +79,7 @@ def test_muon_descends_where_one_direction_drowns_the_others():
 
 
 def held_by(optimizers, model):
-    """The names of the parameters that each optimiser steps."""
+    """Names the parameters that each optimiser steps."""
     names = {id(p): name for name, p in model.named_parameters()}
     return {
         kind: [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
@@ -85,7 +87,7 @@ def held_by(optimizers, model):
     }
 
 
-def test_muon_gets_the_matrices_within_and_adamw_the_rest(words):
+def test_muon_gets_the_matrices_within_and_adamw_the_rest(words, tmp_path):
     file = REPOSITORY / "models" / "transformer" / "tinyshakespeare.json"
     settings = read_config(file, Config)
     model = Model(len(words.alphabet), settings.model)
@@ -97,6 +99,8 @@ def test_muon_gets_the_matrices_within_and_adamw_the_rest(words):
         name for name, _ in model.named_parameters()
     )
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    run = Run(settings, tmp_path / "checkpoints", tmp_path / "results")
+    assert Progress(task, run).set_learning_rate() == 1
     task.step(next(task.loader.epoch(1)), 1)
     assert all((p != before[name]).any() for name, p in model.named_parameters())
     rates = {group["lr"] for o in task.optimizers.values() for group in o.param_groups}

@@ -1,6 +1,5 @@
 """A disk that takes no more, a loss that is no number: one line, and the last good checkpoint."""
 
-import csv
 import errno
 import io
 import math
@@ -11,17 +10,18 @@ import pytest
 import torch
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from models.palindrome.train import PalindromeTask
+from models.palindrome.train import LastDigit
 from models.palindrome.train import main as train
-from tests.test_resume import after_epoch, assert_same, without_timings
+from tests.helpers.comparing import assert_same, rows
+from tests.helpers.stopping import after_epoch
+from utils import files
 from utils.training import checkpoint
 
-SMALL = "--model.hidden_size 8 --data.batches 3 --training.batch_size 8 --training.epochs 4"
-SMALL = [*SMALL.split(), "--training.device", "cpu"]
+SMALL = "--hidden_size 8 --batches 3 --batch_size 8 --epochs 4 --device cpu"
 
 
 def start(*options):
-    return train([*SMALL, *options])
+    return train([*SMALL.split(), *options])
 
 
 def go_on():
@@ -34,11 +34,6 @@ def go_on():
 def run(repository, monkeypatch):
     monkeypatch.chdir(repository)
     return repository / "checkpoints" / "palindrome"
-
-
-def history(folder):
-    with open(folder / "history.csv", encoding="utf-8", newline="") as file:
-        return without_timings(csv.DictReader(file))
 
 
 def the_error(capsys):
@@ -72,17 +67,17 @@ def test_any_file_may_be_the_one_that_cannot_be_written(trouble, run, monkeypatc
     status, attempts, failed, last_epoch = 2, 0, set(), 0
     while status == 2:
         attempts += 1
-        files = []
+        written = []
 
-        def opened(path, mode, files=files, attempts=attempts):
-            files.append(path)
-            return trouble(path, mode) if len(files) == attempts else open(path, mode)
+        def opened(path, mode, written=written, attempts=attempts):
+            written.append(path)
+            return trouble(path, mode) if len(written) == attempts else open(path, mode)
 
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "open", opened, raising=False)
+            patch.setattr(files, "open", opened, raising=False)
             status = go_on()
         if status == 2:
-            name = files[-1].name.removesuffix(".partial")
+            name = written[-1].name.removesuffix(".partial")
             code = errno.ENOSPC if trouble is full else errno.EACCES
             assert the_error(capsys) == f"{os.strerror(code)}: checkpoints/palindrome/{name}"
             failed.add(name)
@@ -95,7 +90,7 @@ def test_any_file_may_be_the_one_that_cannot_be_written(trouble, run, monkeypatc
     assert status == 0
     assert failed >= {"config.json", "best.pt", "last.pt", "history.csv"}
     whole = run.with_name("whole")
-    assert history(run) == history(whole)
+    assert rows(run) == rows(whole)
     a, b = (checkpoint.load(folder / "last.pt", "palindrome") for folder in (run, whole))
     for part in ("model", "training"):
         assert_same(a[part], b[part], part)
@@ -119,7 +114,7 @@ def test_a_limit_of_the_system_itself(run, capsys):
     assert (run / "last.pt").read_bytes() == before
     assert not any(run.glob("*.partial"))
     assert go_on() == 0
-    assert [row["epoch"] for row in history(run)] == ["1", "2", "3", "4"]
+    assert [row["epoch"] for row in rows(run)] == ["1", "2", "3", "4"]
 
 
 def test_tensorboard_cannot_write(run, monkeypatch, capsys):
@@ -155,7 +150,7 @@ def test_what_a_killed_run_was_writing_is_removed(run, repository):
         assert start() == 130
     for file in (run / "epoch_0004.pt.partial", repository / "results/palindrome/x.md.partial"):
         file.write_bytes(b"half a")
-    assert train(["--resume", "--training.epochs", "3"]) == 0
+    assert train(["--resume", "--epochs", "3"]) == 0
     assert not any(repository.rglob("*.partial"))
 
 
@@ -177,12 +172,11 @@ def spoil(task):
 
 def good_until(run, epoch):
     content = checkpoint.load(run / "last.pt", "palindrome")
-    assert content["epoch"] == len(history(run)) == epoch
+    assert content["epoch"] == len(rows(run)) == epoch
     assert content["training"]["place"]["index"] == 0
     assert checkpoint.load(run / "best.pt", "palindrome")["epoch"] <= epoch
-    assert {file.name for file in run.iterdir()} == {
-        *("config.json", "last.pt", "best.pt", "history.csv")
-    }
+    kept = {"config.json", "last.pt", "best.pt", "history.csv"}
+    assert {file.name for file in run.iterdir()} == kept
 
 
 LAST = "lower training.learning_rate (checkpoints/palindrome/last.pt is the last good checkpoint)"
@@ -190,9 +184,9 @@ LAST = "lower training.learning_rate (checkpoints/palindrome/last.pt is the last
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_stops_the_run(loss, run, capsys, monkeypatch):
-    step = PalindromeTask.step
+    step = LastDigit.step
     monkeypatch.setattr(
-        PalindromeTask, "step", lambda *a: step(*a) if a[2] < 8 else {"train_nats": loss}
+        LastDigit, "step", lambda *a: step(*a) if a[2] < 8 else {"train_nats": loss}
     )
     assert start() == 2
     assert the_error(capsys) == f"train_nats became {loss} at step 8: {LAST}"
@@ -200,7 +194,7 @@ def test_a_loss_that_is_no_number_stops_the_run(loss, run, capsys, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_at_the_first_step(run, capsys, monkeypatch):
-    monkeypatch.setattr(PalindromeTask, "step", lambda *_: {"train_nats": math.nan})
+    monkeypatch.setattr(LastDigit, "step", lambda *_: {"train_nats": math.nan})
     assert start() == 2
     assert the_error(capsys) == (
         "train_nats became nan at step 1: lower training.learning_rate (none was saved yet)"
@@ -209,13 +203,13 @@ def test_a_loss_that_is_no_number_at_the_first_step(run, capsys, monkeypatch):
 
 
 def test_a_validation_loss_that_is_no_number(run, capsys, monkeypatch):
-    validate, calls = PalindromeTask.validate, []
+    validate, calls = LastDigit.validate, []
 
     def third_is_infinite(self):
         calls.append(1)
         return validate(self) | ({"val_nats": math.inf} if len(calls) == 3 else {})
 
-    monkeypatch.setattr(PalindromeTask, "validate", third_is_infinite)
+    monkeypatch.setattr(LastDigit, "validate", third_is_infinite)
     assert start() == 2
     assert the_error(capsys) == f"val_nats became inf at step 9: {LAST}"
     good_until(run, 2)
@@ -224,7 +218,7 @@ def test_a_validation_loss_that_is_no_number(run, capsys, monkeypatch):
 @pytest.mark.parametrize("where", ["at the end of an epoch", "when stopped by a signal"])
 def test_weights_that_are_no_numbers_are_not_saved(where, run, capsys, monkeypatch):
     """The loss is that of the weights before the step, so it may be finite all the same."""
-    step, at = PalindromeTask.step, 6 if where == "at the end of an epoch" else 5
+    step, at = LastDigit.step, 6 if where == "at the end of an epoch" else 5
 
     def spoiling(self, batch, number):
         losses = step(self, batch, number)
@@ -234,7 +228,7 @@ def test_weights_that_are_no_numbers_are_not_saved(where, run, capsys, monkeypat
                 signal.raise_signal(signal.SIGTERM)
         return losses
 
-    monkeypatch.setattr(PalindromeTask, "step", spoiling)
+    monkeypatch.setattr(LastDigit, "step", spoiling)
     assert start() == 2
     assert the_error(capsys) == f"a weight became infinite or no number at step {at}: {LAST}"
     good_until(run, 1)

@@ -8,12 +8,13 @@ from torch.nn import functional
 
 import models.gan.test
 import models.gan.train
-from benchmarks.studies.gan import their_generator
+from benchmarks.studies.gan import build_their_generator
 from models.gan.modules import Discriminator, Generator, ModelConfig
-from models.gan.test import linear, spherical
-from tests.conftest import REPOSITORY
+from models.gan.test import interpolate_linearly, interpolate_on_sphere
+from tests.helpers.phases import moving
+from tests.helpers.repository import REPOSITORY
 from utils import config
-from utils.digits.training import descend, draw, forged_nats, genuine_nats
+from utils.digits.training import fake_loss, real_loss, sample_pictures
 from utils.images.mnist import digits
 
 CONFIG_FILE = REPOSITORY / "models" / "gan" / "config.json"
@@ -23,16 +24,16 @@ def small_task(seed=0, **training):
     values = config.read_json(CONFIG_FILE)
     values["data"]["dataset"], values["model"]["z_dim"] = "digits", 5
     values["training"] |= {"batch_size": 32, "device": "cpu"} | training
-    settings = config.build(values, models.gan.train.CONFIG, "")
+    settings = config.build(values, models.gan.train.Config, CONFIG_FILE)
     torch.manual_seed(seed)
     images = digits("digits")[0]
-    return models.gan.train.GANTask(
-        images.take(slice(0, 64)), images.take(slice(64, 128)), settings
-    )
+    parts = images.take(slice(0, 64)), images.take(slice(64, 128))
+    generator, discriminator = Generator(settings.model), Discriminator()
+    return models.gan.train.GANTask(generator, discriminator, *parts, settings)
 
 
 def test_generator_is_the_courses():
-    generator = Generator(ModelConfig("gan", 100))
+    generator = Generator(ModelConfig(name="gan", z_dim=100))
     kinds = [type(layer).__name__ for layer in generator.layers]
     block = ["Linear", "BatchNorm1d", "LeakyReLU"]
     assert kinds == ["Linear", "LeakyReLU", *(3 * block), "Linear", "Tanh", "Unflatten"]
@@ -63,8 +64,8 @@ def test_normalised_features_have_unit_variance_unless_eps_is_the_slip():
     torch.manual_seed(0)
     z = torch.randn(4000, 100)
     for generator, low, high in (
-        (Generator(ModelConfig("gan", 100)), 0.99, 1.01),
-        (their_generator(), 0.0, 0.3),
+        (Generator(ModelConfig(name="gan", z_dim=100)), 0.99, 1.01),
+        (build_their_generator(), 0.0, 0.3),
     ):
         normalised = generator.layers[:4](z)
         assert low < normalised.std(dim=0).mean() < high
@@ -91,91 +92,64 @@ def test_discriminator_is_the_courses():
 def test_losses_by_hand():
     # D = 0.5, 0.75: -ln D and -ln (1 - D)
     logits = torch.tensor([[0.0], [np.log(3.0)]]).double()
-    assert genuine_nats(logits).item() == pytest.approx(-(np.log(0.5) + np.log(0.75)) / 2)
-    assert forged_nats(logits).item() == pytest.approx(-(np.log(0.5) + np.log(0.25)) / 2)
+    assert real_loss(logits).item() == pytest.approx(-(np.log(0.5) + np.log(0.75)) / 2)
+    assert fake_loss(logits).item() == pytest.approx(-(np.log(0.5) + np.log(0.25)) / 2)
     sure = torch.tensor([[-1000.0]], requires_grad=True)  # log D itself would be -inf
-    assert genuine_nats(sure).item() == 1000
-    genuine_nats(sure).backward()
+    assert real_loss(sure).item() == 1000
+    real_loss(sure).backward()
     assert sure.grad.item() == -1, "not flat where the discriminator is sure"
 
 
 def test_losses_of_a_step_are_cross_entropies(monkeypatch):
     task = small_task()
     monkeypatch.setattr(models.gan.train, "descend", lambda optimizer, loss: None)
-    x = next(iter(task.batches(1, 0)))
+    batch = next(task.loader.epoch(1))
     torch.manual_seed(3)
-    losses = task.learn(x)
+    losses = task.step(batch, 1)
     torch.manual_seed(3)
-    fake = task.player(torch.randn(32, 5))
-    of_real = task.discriminator.probability(2 * x - 1)
-    of_fake = task.discriminator.probability(fake)
+    x, fake = batch[0], task.modules["generator"](torch.randn(32, 5))
+    of_real = task.modules["discriminator"].probability(2 * x - 1)
+    of_fake = task.modules["discriminator"].probability(fake)
     one, zero = torch.ones(32, 1), torch.zeros(32, 1)
     entropy = functional.binary_cross_entropy
-    assert losses["train_generator_nats"].item() == pytest.approx(entropy(of_fake, one).item())
+    assert losses["train_generator_nats"] == pytest.approx(entropy(of_fake, one).item())
     expected = (entropy(of_real, one) + entropy(of_fake, zero)) / 2
-    assert losses["train_discriminator_nats"].item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-def moving(monkeypatch, module, task):
-    """Which networks' parameters move at each call of `descend`, and which have a gradient."""
-    phases = []
-
-    def watched(optimizer, loss):
-        networks = {"player": task.player, "discriminator": task.discriminator}
-        before = {
-            name: [p.detach().clone() for p in net.parameters()] for name, net in networks.items()
-        }
-        for net in networks.values():
-            net.zero_grad()
-        descend(optimizer, loss)
-        phases.append(
-            {
-                name: (
-                    any(
-                        not torch.equal(p, old)
-                        for p, old in zip(net.parameters(), before[name], strict=True)
-                    ),
-                    any(p.grad is not None for p in net.parameters()),
-                )
-                for name, net in networks.items()
-            }
-        )
-
-    monkeypatch.setattr(module, "descend", watched)
-    task.step(next(iter(task.batches(1, 0))), 1)
-    return phases
+    assert losses["train_discriminator_nats"] == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_discriminator_moves_first_then_the_generator(monkeypatch):
     phases = moving(monkeypatch, models.gan.train, small_task())
     assert phases == [
-        {"player": (False, False), "discriminator": (True, True)},
-        {"player": (True, True), "discriminator": (False, False)},
+        {"generator": (False, False), "discriminator": (True, True)},
+        {"generator": (True, True), "discriminator": (False, False)},
     ]
 
 
 def test_generator_and_discriminator_learn():
     """A generator that only has to draw one picture gets close to it."""
     task = small_task(learning_rate=0.001, final_rate=1.0, average=0.9)
-    x = next(iter(task.batches(1, 0)))[:1].expand(32, -1, -1, -1)
-    before = (draw(task.average, 32, seed=0) - x).abs().mean()
+    x = next(task.loader.epoch(1))[0][:1].expand(32, -1, -1, -1)
+    before = (sample_pictures(task.model, 32, seed=0) - x).abs().mean()
     for number in range(1, 151):
-        task.step(x, number)
+        task.step((x,), number)
     # 0.39 with a standard deviation of 0.02 over five seeds
-    assert (draw(task.average, 32, seed=0) - x).abs().mean() < 0.5 * before
+    assert (sample_pictures(task.model, 32, seed=0) - x).abs().mean() < 0.5 * before
 
 
 def test_ways_between_two_points():
     torch.manual_seed(0)
     a, b = torch.randn(2, 100)
-    for way in (linear, spherical):
+    for way in (interpolate_linearly, interpolate_on_sphere):
         points = way(a, b, 7)
         assert points.shape == (7, 100)
         assert torch.allclose(points[0], a, atol=1e-6)
         assert torch.allclose(points[-1], b, atol=1e-6)
-    assert torch.allclose(linear(a, b, 3)[1], (a + b) / 2)
-    assert linear(a, b, 3)[1].norm() < 0.8 * a.norm() < spherical(a, b, 3)[1].norm()
+    assert torch.allclose(interpolate_linearly(a, b, 3)[1], (a + b) / 2)
+    straight, curved = interpolate_linearly(a, b, 3)[1], interpolate_on_sphere(a, b, 3)[1]
+    assert straight.norm() < 0.8 * a.norm() < curved.norm()
     # unit vectors at a right angle: the middle of the arc is at 45 degrees
     axes = torch.eye(2)
-    assert torch.allclose(spherical(axes[0], axes[1], 3)[1], torch.full((2,), 0.5**0.5))
-    assert torch.allclose(spherical(a, a, 3), a.expand(3, -1)), "no angle, no division by 0"
+    middle = interpolate_on_sphere(axes[0], axes[1], 3)[1]
+    assert torch.allclose(middle, torch.full((2,), 0.5**0.5))
+    still = interpolate_on_sphere(a, a, 3)
+    assert torch.allclose(still, a.expand(3, -1)), "no angle, no division by 0"

@@ -6,13 +6,15 @@ from torch.nn import functional
 
 import models.aae.train
 from models.aae.modules import Autoencoder, Discriminator, ModelConfig
-from models.aae.train import encoded
-from tests.conftest import REPOSITORY
-from tests.test_gan import moving
+from models.aae.train import encode_pictures
+from tests.helpers.phases import moving
+from tests.helpers.repository import REPOSITORY
 from utils import config
 from utils.digits.training import descend
 from utils.images.data import unit_range
 from utils.images.mnist import digits
+from utils.training.loop import fit
+from utils.training.run import Run
 
 CONFIG_FILE = REPOSITORY / "models" / "aae" / "config.json"
 
@@ -22,41 +24,43 @@ def small_task(seed=0, **training):
     values["data"]["dataset"] = "digits"
     values["model"] |= {"z_dim": 3, "hidden_size": 32}
     values["training"] |= {"batch_size": 32, "device": "cpu"} | training
-    settings = config.build(values, models.aae.train.CONFIG, "")
+    settings = config.build(values, models.aae.train.Config, CONFIG_FILE)
     torch.manual_seed(seed)
     images = digits("digits")[0]
-    return models.aae.train.AAETask(
-        images.take(slice(0, 320)), images.take(slice(320, 400)), settings
-    )
+    parts = images.take(slice(0, 320)), images.take(slice(320, 400))
+    autoencoder, discriminator = Autoencoder(settings.model), Discriminator(settings.model)
+    return models.aae.train.AAETask(autoencoder, discriminator, *parts, settings)
 
 
 def gradients(monkeypatch, task, x):
-    """The gradient of every parameter of encoder and decoder in their phase."""
+    """Learns a batch; returns the gradient of encoder and decoder in their phase, by name."""
     found = []
 
     def watched(optimizer, loss):
         descend(optimizer, loss)
-        if optimizer is task.player_optimizer:
-            found.append({n: p.grad.clone() for n, p in task.player.named_parameters()})
+        if optimizer is task.optimizers["autoencoder"]:
+            found.append(
+                {n: p.grad.clone() for n, p in task.modules["autoencoder"].named_parameters()}
+            )
 
     monkeypatch.setattr(models.aae.train, "descend", watched)
-    task.learn(x)
+    task.step((x,), 1)
     return found[0]
 
 
-def batch(task):
-    return next(iter(task.batches(1, 0)))
+def first_batch(task):
+    return next(task.loader.epoch(1))[0]
 
 
 def test_shapes_and_ranges():
-    settings = ModelConfig("aae", 5, 64)
+    settings = ModelConfig(name="aae", z_dim=5, hidden_size=64)
     autoencoder, x = Autoencoder(settings), torch.rand(4, 1, 28, 28)
     decoded, z = autoencoder(x)
     assert decoded.shape == x.shape
     assert z.shape == (4, 5)
-    assert torch.equal(z, autoencoder.encoder(x)), "no noise: a code, not a distribution"
+    assert torch.equal(z, autoencoder.encoder(x)), "no noise: a point, not a distribution"
     assert torch.equal(decoded, torch.sigmoid(autoencoder.decoder(z)))
-    far = autoencoder.decode(1000 * torch.randn(9, 5))
+    far = autoencoder.generate(1000 * torch.randn(9, 5))
     assert far.min() >= 0
     assert far.max() <= 1
     assert Discriminator(settings)(z).shape == (4, 1)
@@ -64,22 +68,22 @@ def test_shapes_and_ranges():
 
 def test_the_autoencoder_moves_first_then_the_discriminator(monkeypatch):
     assert moving(monkeypatch, models.aae.train, small_task()) == [
-        {"player": (True, True), "discriminator": (False, False)},
-        {"player": (False, False), "discriminator": (True, True)},
+        {"autoencoder": (True, True), "discriminator": (False, False)},
+        {"autoencoder": (False, False), "discriminator": (True, True)},
     ]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
 def test_lambda_weighs_reconstruction_against_the_adversary(value, monkeypatch):
     """The gradient is lambda times a plain autoencoder's, 1 - lambda times the adversarial one."""
-    task, plain = small_task(lambda_=value), small_task().player
-    x = batch(task)
-    opponent = small_task().discriminator
+    task, plain = small_task(lambda_=value), small_task().modules["autoencoder"]
+    x = first_batch(task)
+    discriminator = small_task().modules["discriminator"]
     decoded, z = plain(x)
     names, parameters = zip(*plain.named_parameters(), strict=True)
     error = ((decoded - x) ** 2).sum() / x.numel()
     of_error = torch.autograd.grad(error, parameters, retain_graph=True)
-    fooling = functional.binary_cross_entropy_with_logits(opponent(z), torch.ones(len(z), 1))
+    fooling = functional.binary_cross_entropy_with_logits(discriminator(z), torch.ones(len(z), 1))
     of_fooling = torch.autograd.grad(fooling, parameters, allow_unused=True)
     found = gradients(monkeypatch, task, x)
     for name, one, other in zip(names, of_error, of_fooling, strict=True):
@@ -95,39 +99,39 @@ def test_lambda_weighs_reconstruction_against_the_adversary(value, monkeypatch):
 def test_losses_of_a_step_by_hand(monkeypatch):
     task = small_task()
     monkeypatch.setattr(models.aae.train, "descend", lambda optimizer, loss: None)
-    x = batch(task)
+    x = first_batch(task)
     torch.manual_seed(3)
-    losses = {name: loss.item() for name, loss in task.learn(x).items()}
+    losses = task.step((x,), 1)
     torch.manual_seed(3)
     prior = torch.randn(32, 3)
-    decoded, z = task.player(x)
-    of_prior, of_codes = (torch.sigmoid(task.discriminator(codes)) for codes in (prior, z))
+    decoded, z = task.modules["autoencoder"](x)
+    of_prior, of_latents = (
+        torch.sigmoid(task.modules["discriminator"](some)) for some in (prior, z)
+    )
     assert losses["train_reconstruction"] == pytest.approx(((decoded - x) ** 2).mean().item())
-    assert losses["train_adversarial_nats"] == pytest.approx(-of_codes.log().mean().item())
-    expected = -(of_prior.log().mean() + (1 - of_codes).log().mean()) / 2
+    assert losses["train_adversarial_nats"] == pytest.approx(-of_latents.log().mean().item())
+    expected = -(of_prior.log().mean() + (1 - of_latents).log().mean()) / 2
     assert losses["train_discriminator_nats"] == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_it_learns_to_reconstruct_and_the_codes_come_to_the_prior():
+def test_it_learns_to_reconstruct_and_the_latents_come_to_the_prior(tmp_path):
     task = small_task(average=0.9, epochs=40, learning_rate=0.003, lambda_=0.9)
-    before = encoded(task.average, task.validation)
-    for epoch in range(1, 41):
-        for index, x in enumerate(task.batches(epoch, 0), start=1):
-            task.step(x, (epoch - 1) * len(task) + index)
-    codes, error = encoded(task.average, task.validation)
-    assert codes.shape == (80, 3)
+    before = encode_pictures(task.model, task.validation)
+    fit(task, Run(task.config, tmp_path / "checkpoints", tmp_path / "results"), quiet=True)
+    z, error = encode_pictures(task.model, task.validation)
+    assert z.shape == (80, 3)
     # 0.282 and 0.68 of what it was before, and 0.44, over five seeds: with standard deviations of
     # 0.002, 0.08 and 0.09.
     assert error < 0.6 * before[1]
-    assert (codes.std(dim=0) - 1).abs().mean() < (before[0].std(dim=0) - 1).abs().mean()
-    assert codes.mean(dim=0).abs().max() < 1
+    assert (z.std(dim=0) - 1).abs().mean() < (before[0].std(dim=0) - 1).abs().mean()
+    assert z.mean(dim=0).abs().max() < 1
 
 
-def test_encoded_is_the_mean_over_all_pixels():
+def test_the_error_is_the_mean_over_all_pixels():
     task = small_task()
     images = task.loader.images  # 320 pictures
-    codes, error = encoded(task.player, images)
+    latents, error = encode_pictures(task.modules["autoencoder"], images)
     with torch.no_grad():
-        decoded, z = task.player(unit_range(images.pixels))
-    assert torch.allclose(codes, z, atol=1e-6)
+        decoded, z = task.modules["autoencoder"](unit_range(images.pixels))
+    assert torch.allclose(latents, z, atol=1e-6)
     assert error == pytest.approx(((decoded - unit_range(images.pixels)) ** 2).mean().item())

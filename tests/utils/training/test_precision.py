@@ -1,39 +1,31 @@
 """Mixed precision as an option of training: it learns, goes on, and stays what it was."""
 
-import csv
-import importlib
-
 import pytest
 import torch
 
-from tests.conftest import training_files
-from tests.test_distributed import MODELS, MODULES
+from tests.helpers.comparing import rows
+from tests.helpers.repository import training_files
+from tests.helpers.trainable import TOGETHER
 from utils import files
 from utils.training import checkpoint
 from utils.training.device import in_precision
 
 # What is enough to compare two processes is too little, or too slow, to be seen to learn.
 LONGER = {
-    "palindrome": " --model.hidden_size 32 --training.batch_size 64 --data.batches 50",
+    "palindrome": " --hidden_size 32 --batch_size 64 --batches 50",
     "vae": " --learning_rate 0.002",
 }
 
 
-def option(name):
-    return "--precision" if name == "vae" else "--training.precision"
-
-
 def losses(root):
-    with open(root / "checkpoints/run/history.csv", encoding="utf-8", newline="") as file:
-        return [float(row["train_nats"]) for row in csv.DictReader(file)]
+    return [float(row["train_nats"]) for row in rows(root / "checkpoints" / "run")]
 
 
 def learns(name, root, monkeypatch, device):
     """Trained in bfloat16 the loss falls, and the weights are float32; resumed, it stays so."""
     monkeypatch.setattr(files, "ROOT", training_files(root))
-    main = importlib.import_module(MODULES[name]).main
-    options = MODELS[name].replace("device cpu", f"device {device}") + LONGER.get(name, "")
-    seen, argv = [], [*options.split(), "--ckpt_name", "run", option(name), "bfloat16"]
+    trainable, seen = TOGETHER[name], []
+    options = trainable.options.replace("device cpu", f"device {device}") + LONGER.get(name, "")
     head = torch.nn.Linear.forward
 
     def watched(self, x):
@@ -43,7 +35,7 @@ def learns(name, root, monkeypatch, device):
         return out
 
     monkeypatch.setattr(torch.nn.Linear, "forward", watched)
-    assert main(argv) == 0
+    assert trainable.train(*options.split(), "--precision", "bfloat16") == 0
     assert set(seen) == {torch.bfloat16}
     first, last = losses(root)[0], losses(root)[-1]
     # Over five seeds lower by 0.18, 0.29, 0.28, 0.95 (palindrome) and 322 nats (VAE), with standard
@@ -51,20 +43,19 @@ def learns(name, root, monkeypatch, device):
     assert last < first
     content = checkpoint.load(root / "checkpoints" / "run" / "last.pt")
     assert {tensor.dtype for tensor in content["model"].values()} == {torch.float32}
-    epochs = "--epochs" if name == "vae" else "--training.epochs"
     seen.clear()
-    assert main(["--resume", "--ckpt_name", "run", epochs, "5"]) == 0
+    assert trainable.train("--resume", "--training.epochs", "5") == 0
     assert set(seen) == {torch.bfloat16}
-    assert main(["--resume", "--ckpt_name", "run", option(name), "float32"]) == 2
+    assert trainable.train("--resume", "--precision", "float32") == 2
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", TOGETHER)
 def test_it_learns_on_the_cpu(name, tmp_path, monkeypatch):
     learns(name, tmp_path / "repository", monkeypatch, "cpu")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", TOGETHER)
 def test_it_learns_on_a_gpu(name, tmp_path, monkeypatch):
     learns(name, tmp_path / "repository", monkeypatch, "cuda")
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch.distributions import Categorical
 
 import main
-from utils.config import build, read_json
+from utils.config import read_config
 from utils.files import ROOT
 from utils.images.data import Images, Rows
 from utils.training import checkpoint
@@ -37,7 +37,7 @@ from vae.losses import (
     reconstruction,
 )
 from vae.networks import VAE, ModelConfig
-from vae.training import CONFIG
+from vae.training import VAEConfig
 
 SMALL = ["--dataset", "digits", "--images", "96", "--held_out", "32", "--batch_size", "32"]
 SMALL += ["--epochs", "2", "--pictures", "1", "--device", "cpu"]
@@ -217,13 +217,8 @@ def test_a_gallery_shows_likeliest_levels_beside_sampled_ones_of_the_same_latent
 
 
 def test_digits_are_split_in_three():
-    config = build(read_json(ROOT / "vae" / "mnist.json"), CONFIG, "mnist.json")
-    data = build(
-        {"model": vars(config.model), "data": vars(config.data) | {"dataset": "digits"}}
-        | {"loss": vars(config.loss), "training": vars(config.training)},
-        CONFIG,
-        "",
-    ).data
+    config = read_config(ROOT / "vae" / "mnist.json", VAEConfig)
+    data = replace(config.data, dataset="digits")
     validation, test = load_validation(data, (1, 28, 28)), load_unseen(data)
     assert (len(validation), len(test)) == (144, 359)
     assert set(np.unique(test.read())) == set(range(0, 256, 17))

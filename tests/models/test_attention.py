@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from models.transformer import modules
 from models.transformer.attention import USUAL, Sizes, attend_fast
 from models.transformer.modules import CausalAttention, Model, ModelConfig, attend
-from tests.conftest import small_models
+from tests.helpers.small_models import small_models
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 

@@ -21,7 +21,7 @@ from models.transformer import modules as transformer_modules
 from models.transformer.modules import CausalAttention, band, rotate, sinusoids
 from models.transformer.modules import Model as Transformer
 from models.transformer.modules import ModelConfig as TransformerConfig
-from tests.conftest import MODELS
+from tests.helpers.small_models import MODELS
 from utils.config import build as build_config
 from utils.errors import SettingError
 from utils.helper_functions import one_hot

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from vae.losses import importance_weighted_bound, kl_per_dim, log_normal
 from vae.networks import reparametrise
 
@@ -145,6 +145,6 @@ def test_the_document_names_what_exists():
             module, names = f"{module}.{names[0]}", names[1:]
         for name in names:
             found = getattr(found, name)
-    tests = "".join(file.read_text("utf-8") for file in (REPOSITORY / "tests").glob("*.py"))
+    tests = "".join(file.read_text("utf-8") for file in (REPOSITORY / "tests").rglob("*.py"))
     for name in re.findall(r"`(test_\w+)`", text):
         assert f"def {name}(" in tests, name

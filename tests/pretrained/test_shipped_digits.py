@@ -5,47 +5,47 @@ import json
 import pytest
 import torch
 
-from benchmarks.raw_data import mnist_at_hand
-from models.aae import train as aae
+from benchmarks.raw_data import find_mnist
 from models.aae.modules import Autoencoder
-from models.gan import train as gan
+from models.aae.train import Config as AAEConfig
+from models.aae.train import encode_pictures
 from models.gan.modules import Generator
+from models.gan.train import Config as GANConfig
 from solver import Solver
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from utils.config import build
 from utils.digits.quality import Judge, discrepancy
-from utils.digits.training import draw
+from utils.digits.training import sample_pictures
 from utils.images.mnist import digits
 from utils.training import checkpoint
-from utils.training.run import load_model
-from vae import training as vae_training
+from utils.training.checkpoint import load_model
 from vae.data import load_unseen
 from vae.likelihood import estimate_bounds
 from vae.losses import bits_per_dim
+from vae.training import VAEConfig
 
-OPPONENTS = {"gan": (gan.CONFIG, Generator), "aae": (aae.CONFIG, Autoencoder)}
+DIGITS = {"gan": (GANConfig, Generator), "aae": (AAEConfig, Autoencoder)}
 # Options of main.py, and what they change in vae/mnist.json.
 AUTOENCODERS = {
     "mnist_4bit": ("--bits 4 --likelihood categorical --beta 1 --z_dim 20", {}, {}),
     "mnist_2d": ("--z_dim 2 --epochs 10", {"z_dim": 2}, {"epochs": 10}),
     "mnist_ladder": (
-        *("--network ladder --z_dim 32 --epochs 12", {"network": "ladder", "z_dim": 32}),
+        "--network ladder --z_dim 32 --epochs 12",
+        {"network": "ladder", "z_dim": 32},
         {"epochs": 12},
     ),
 }
-needs_mnist = pytest.mark.skipif(not mnist_at_hand(), reason="MNIST is not in data/raw/MNIST/raw/")
+needs_mnist = pytest.mark.skipif(not find_mnist(), reason="MNIST is not in data/raw/MNIST/raw/")
 
 
-@pytest.mark.parametrize("name", [*OPPONENTS, *AUTOENCODERS])
+@pytest.mark.parametrize("name", [*DIGITS, *AUTOENCODERS])
 def test_a_shipped_file_is_what_it_says(name):
     path = REPOSITORY / "pretrained" / f"{name}.pt"
     assert path.stat().st_size <= 3 * 2**20
-    content = checkpoint.load(path, name if name in OPPONENTS else "vae")
-    if name in OPPONENTS:
-        file, command = (
-            REPOSITORY / "models" / name / "config.json",
-            f"python models/{name}/train.py",
-        )
+    content = checkpoint.load(path, name if name in DIGITS else "vae")
+    if name in DIGITS:
+        file = REPOSITORY / "models" / name / "config.json"
+        command = f"python models/{name}/train.py"
     else:
         file = REPOSITORY / "vae" / "mnist.json"
         command = f"python main.py --dataset mnist {AUTOENCODERS[name][0]} --ckpt_name {name}"
@@ -54,10 +54,10 @@ def test_a_shipped_file_is_what_it_says(name):
         _, model, training = AUTOENCODERS[name]
         config["model"] |= {"name": name} | model
         config["training"] |= training
-    config_type = OPPONENTS[name][0] if name in OPPONENTS else vae_training.CONFIG
-    assert build(content["config"], config_type, name) == build(config, config_type, file.name)
+    config_type = DIGITS[name][0] if name in DIGITS else VAEConfig
+    assert build(content["config"], config_type, path) == build(config, config_type, file)
     assert content["trained_by"] == command
-    assert command in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert command in (REPOSITORY / "docs" / "digits.md").read_text(encoding="utf-8")
     assert "training" not in content
     floats = [weight for weight in content["model"].values() if weight.is_floating_point()]
     assert {weight.dtype for weight in floats} == {torch.float16}
@@ -68,30 +68,29 @@ def judge():
     return Judge("mnist", digits("mnist")[1])
 
 
-def loaded(name):
-    config_type, model = OPPONENTS[name]
-    return load_model(name, name, None, config_type, lambda config, _: model(config.model), "cpu")[
-        0
-    ]
+def load(name):
+    config_type, model = DIGITS[name]
+    loaded = load_model(config_type, name, None, lambda config, _: model(config.model), "cpu")
+    return loaded.model
 
 
 @needs_mnist
 @pytest.mark.parametrize(("name", "distance"), [("gan", 11), ("aae", 70)])
-def test_opponents_draw_every_digit(name, distance, judge):
+def test_every_digit_is_drawn(name, distance, judge):
     """10,000 draws, since the distance of fewer is larger."""
-    found, shares = judge.score(draw(loaded(name), 10_000, seed=0))
+    found, shares = judge.score(sample_pictures(load(name), 10_000, seed=0))
     assert found < distance
     assert min(shares) > 0.05
 
 
 @needs_mnist
-def test_the_codes_of_the_shipped_autoencoder_lie_as_the_prior_does():
+def test_the_latents_of_the_shipped_autoencoder_lie_as_the_prior_does():
     test = digits("mnist")[1].take(slice(0, 2000))
-    codes, error = aae.encoded(loaded("aae"), test)
-    prior = torch.randn(codes.shape, generator=torch.Generator().manual_seed(0))
+    z, error = encode_pictures(load("aae"), test)
+    prior = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
     assert error < 0.016
-    assert discrepancy(codes, prior) < 0.015
-    assert discrepancy(0.5 * codes, prior) > 0.02
+    assert discrepancy(z, prior) < 0.015
+    assert discrepancy(0.5 * z, prior) > 0.02
 
 
 @needs_mnist

@@ -1,27 +1,21 @@
 """The checkpoints that ship: small, made by the committed settings, and as good as they say."""
 
+import importlib
 import json
-import shutil
 
 import pytest
-import torch
 
-import models.lstm.train
-import models.tcn.train
-import models.transformer.train
-from benchmarks.raw_data import raw_data
-from benchmarks.studies.faces import READER_SEED, rotation_errors, train_reader
-from benchmarks.trust import reproduce, ship
+from benchmarks.raw_data import find_raw_data
+from benchmarks.studies.faces import READER_SEED, measure_rotation, train_reader
 from solver import Solver
-from tests.conftest import REPOSITORY
-from tests.test_commands import TEST, TRAIN, small
-from utils.config import build, read_json
+from tests.helpers.repository import REPOSITORY
+from tests.helpers.text_commands import TRAIN
+from utils.config import build, read_config
 from utils.images.data import Images
 from utils.text.data import load_text
 from utils.text.preparation import prepare
-from utils.text.streaming import block_score
+from utils.text.streaming import score_blocks
 from utils.text.testing import load_text_model
-from utils.text.training import config_type
 from utils.training import checkpoint
 from vae.analysis.disentanglement import measure_information, measure_mig, name_latents
 from vae.analysis.latents import MIG_FACTORS
@@ -30,19 +24,16 @@ from vae.data import TRAINING_SEED, VALIDATION_SEED
 from vae.faces.factors import CATEGORIES, NAMES, column, mark_valid, sample_factors
 from vae.faces.head import render, render_faces
 from vae.latents import encode, measure_reconstruction
-from vae.training import CONFIG
-
-KINDS = {kind: getattr(models, kind) for kind in TRAIN}
-
+from vae.training import VAEConfig
 
 # Of every text model: the default text, and the settings for tinyshakespeare.
-TEXTS = [(kind, "config") for kind in KINDS] + [(kind, "tinyshakespeare") for kind in KINDS]
+TEXTS = [(kind, "config") for kind in TRAIN] + [(kind, "tinyshakespeare") for kind in TRAIN]
 
 
 @pytest.fixture(scope="session")
 def shakespeare():
     """tinyshakespeare.txt, or None; looked for in the real repository."""
-    return raw_data("tinyshakespeare.txt")
+    return find_raw_data("tinyshakespeare.txt")
 
 
 @pytest.mark.parametrize(("kind", "settings"), TEXTS)
@@ -54,13 +45,13 @@ def test_shipped_checkpoint_is_what_it_says(kind, settings, shakespeare, shipped
     path = shipped / "pretrained" / f"{name}.pt"
     assert path.stat().st_size <= 3_000_000
     content = checkpoint.load(path, kind)
-    train = KINDS[kind].train
-    sections = config_type(train.ModelConfig)  # with the defaults that either may leave out
-    assert build(content["config"], sections, name) == build(saved, sections, settings)
+    Config = importlib.import_module(f"models.{kind}.train").Config
+    assert build(content["config"], Config, path) == read_config(config_file, Config)
     option = "" if settings == "config" else f" --config models/{kind}/{settings}.json"
     assert content["trained_by"] == f"python models/{kind}/train.py{option}"
     assert "training" not in content
-    model, config, _ = load_text_model(kind, name, None, train.build, train.ModelConfig)
+    Model = importlib.import_module(f"models.{kind}.modules").Model
+    model, config, _ = load_text_model(Config, Model, name)
     if settings != "config":
         if shakespeare is None:
             return
@@ -68,25 +59,8 @@ def test_shipped_checkpoint_is_what_it_says(kind, settings, shakespeare, shipped
     text = load_text(config.data)
     assert text.alphabet == content["alphabet"]
     # float16 keeps the number to the third digit
-    nats = block_score(model, text.validation)
+    nats = score_blocks(model, text.validation)
     assert nats == pytest.approx(content["row"]["val_nats"], abs=2e-3)
-
-
-def test_shipping_a_run(repository, capsys):
-    assert TRAIN["lstm"](small("lstm")) == 0
-    assert ship.main(["lstm", "a command"]) == 0
-    best = checkpoint.load(repository / "checkpoints" / "lstm" / "best.pt", "lstm")
-    small_file = checkpoint.load(repository / "pretrained" / "lstm.pt", "lstm")
-    assert small_file["trained_by"] == "a command"
-    for name, weight in best["model"].items():
-        assert small_file["model"][name].dtype == torch.float16
-        assert torch.allclose(small_file["model"][name].float(), weight, atol=2e-3)
-    shutil.rmtree(repository / "checkpoints")
-    capsys.readouterr()
-    assert TEST["lstm"](["--num_samples", "1"]) == 0
-    assert TEST["lstm"](["--epoch", "3"]) == 2
-    assert "leave --epoch out" in capsys.readouterr().err
-    assert ship.main(["none", "a command"]) == 2
 
 
 BETAS = (0, 4, 20)
@@ -121,7 +95,7 @@ def test_shipped_vae_is_what_it_says(beta):
     config = json.loads((REPOSITORY / "vae" / "faces.json").read_text(encoding="utf-8"))
     config["model"]["name"] = f"vae_beta_{beta}"
     config["loss"]["beta"] = beta
-    assert build(content["config"], CONFIG, path.name) == build(config, CONFIG, "faces.json")
+    assert build(content["config"], VAEConfig, path) == build(config, VAEConfig, path)
     assert content["config"]["loss"]["objective"] == "beta_vae"
     assert content["trained_by"] == f"python main.py --beta {beta} --ckpt_name vae_beta_{beta}"
     assert "training" not in content
@@ -168,7 +142,7 @@ def turned(solvers, faces):
     """Read by a quickly trained network; benchmarks/faces.py trains a better one."""
     reader = train_reader(render_faces(5000, READER_SEED), epochs=6)
     known, held_out = render_faces(1000, TRAINING_SEED), faces.take(slice(0, 300))
-    return rotation_errors(solvers[20], reader, known, held_out)
+    return measure_rotation(solvers[20], reader, known, held_out)
 
 
 def test_faces_turn_to_the_angle_asked_for(turned):
@@ -181,20 +155,3 @@ def test_turning_keeps_what_else_is_seen(turned):
     # one setting) over five seeds, three instruction sets, one and two threads; hats always 1.
     assert min(turned["kept"].values()) >= 0.87
     assert turned["kept"].keys() == {"hat", "glasses", "skin_tone"}
-
-
-def test_the_command_in_a_checkpoint_gives_what_it_gave(shipped, capsys):
-    """The shortest of them; benchmarks/reproduce.py has them all."""
-    assert reproduce.main(["--quick"]) == 0
-    assert "| `palindrome` | train_nats | " in capsys.readouterr().out
-    recorded = read_json(reproduce.RECORDED)
-    assert recorded.keys() <= reproduce.SHORT.keys()
-    assert all(len(values) == len(reproduce.SEEDS) for values in recorded.values())
-
-
-def test_a_checkpoint_that_is_no_longer_reproduced_is_named(shipped, capsys, monkeypatch, tmp_path):
-    record = tmp_path / "reproduce.json"
-    record.write_text('{"palindrome": [0.01, 0.0101, 0.0102]}', encoding="utf-8")
-    monkeypatch.setattr(reproduce, "RECORDED", record)
-    assert reproduce.main(["--quick"]) == 2
-    assert "error: not as recorded: palindrome" in capsys.readouterr().err

@@ -1,0 +1,173 @@
+"""The least that a new kind of training is: a step, a validation, a few words."""
+
+import dataclasses
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from tests.helpers.comparing import assert_same, rows
+from tests.helpers.stopping import at_batch
+from utils.command_line import Call
+from utils.config import Config, ModelSection, TrainingSection, key
+from utils.errors import Interrupted
+from utils.training import checkpoint
+from utils.training.curves import Measure
+from utils.training.loop import fit
+from utils.training.run import open_run
+from utils.training.task import Task, read_old_form
+
+
+@dataclass(frozen=True)
+class LineConfig(ModelSection):
+    name: str = key("name of the run")
+
+
+@dataclass(frozen=True)
+class LineTraining(TrainingSection):
+    epochs: int = key("epochs", low=1)
+    batch_size: int = key("B", low=1)
+    seed: int = key("seed", low=0)
+    device: str = key("where to run")
+
+
+@dataclass(frozen=True)
+class WholeConfig(Config):
+    kind = "line"
+    model: LineConfig
+    training: LineTraining
+
+
+@dataclass
+class Points:
+    """Points of the line y = 3 x - 1 with noise: (B, 1) each, new ones in every batch."""
+
+    batch_size: int
+    steps: int = 6
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for index in range(first, self.steps):
+            random = torch.Generator().manual_seed(1000 * number + index)
+            x = torch.randn(self.batch_size, 1, generator=random)
+            yield x, 3 * x - 1 + 0.01 * torch.randn(x.shape, generator=random)
+
+
+class Line(Task):
+    """Linear regression, by a step, a validation and a few words."""
+
+    unit = "point"
+    columns = ("train_squared", "val_squared")
+    measure = Measure("squared error", curves=(("train_squared", "training"),))
+    monitor = "val_squared"
+    summary = "points of y = 3 x - 1"
+
+    def __init__(self, config: WholeConfig) -> None:
+        points = Points(config.training.batch_size)
+        super().__init__(config, {"model": nn.Linear(1, 1)}, points, title="a line")
+        self.optimizers = {"sgd": torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.5)}
+
+    def step(self, batch, number):
+        x, y = batch
+        x = x + 0.01 * torch.randn_like(x)  # what a resume could lose
+        squared = (self.model(x) - y).square().mean()
+        self.model.zero_grad()
+        squared.backward()
+        self.optimizers["sgd"].step()
+        return {"train_squared": squared.item()}
+
+    def validate(self):
+        x = torch.linspace(-1, 1, 9)[:, None]
+        with torch.no_grad():
+            return {"val_squared": (self.model(x) - 3 * x + 1).square().mean().item()}
+
+
+def settings(name, epochs=8):
+    training = LineTraining(epochs=epochs, batch_size=16, seed=0, device="cpu")
+    return WholeConfig(LineConfig(name=name), training)
+
+
+def train(name, *, epochs=8, **options):
+    with open_run(Call(settings(name, epochs), {}, **options)) as run:
+        return fit(Line(run.config), run)
+
+
+def test_a_line_is_learned_and_reported(repository, capsys):
+    history = train("line")
+    out = capsys.readouterr().out
+    assert "a line: 2 parameters on cpu; points of y = 3 x - 1; 8 epochs of 6 steps;" in out
+    assert "writes checkpoints/line/ and results/line/" in out
+    assert re.search(
+        r"epoch    8  train_squared 0\.\d{4}  val_squared 0\.\d{4}  [\d,]+ point/s", out
+    )
+    folder = repository / "checkpoints" / "line"
+    assert [row["epoch"] for row in rows(folder)] == [str(epoch) for epoch in range(1, 9)]
+    assert history[-1]["val_squared"] < 0.01 < history[0]["val_squared"]
+    content = checkpoint.load(folder / "last.pt", "line")
+    assert content["config"] == dataclasses.asdict(settings("line"))
+    assert content["training"]["task"].keys() == {"modules", "optimizers", "ranks"}
+    assert content["training"]["task"]["optimizers"].keys() == {"sgd"}
+    weight, bias = (content["model"][name].item() for name in ("weight", "bias"))
+    assert (weight, bias) == pytest.approx((3, -1), abs=0.1)
+    assert (repository / "results" / "line" / "loss.png").is_file()
+
+
+def test_a_line_goes_on_exactly(repository):
+    train("whole")
+    with at_batch(15, lambda: signal.raise_signal(signal.SIGTERM)), pytest.raises(Interrupted):
+        train("line")
+    torch.manual_seed(99)
+    train("line", resume=True)
+    folders = [repository / "checkpoints" / name for name in ("whole", "line")]
+    assert rows(folders[0]) == rows(folders[1])
+    whole, resumed = (checkpoint.load(folder / "last.pt", "line") for folder in folders)
+    for part in ("model", "training"):
+        assert_same(whole[part], resumed[part], part)
+
+
+def test_a_dry_run_of_a_line_leaves_nothing(repository, capsys):
+    train("line", epochs=1, dry_run=True)
+    assert "nothing was kept" in capsys.readouterr().out
+    assert list(repository.iterdir()) == [repository / "data"]
+
+
+class Networks:
+    """What `read_old_form` looks at of a task."""
+
+    def __init__(self, modules, optimizers):
+        self.modules, self.optimizers = dict.fromkeys(modules), dict.fromkeys(optimizers)
+
+
+def test_the_old_form_of_a_text_model_is_read():
+    """By two processes, with Muon: lists of what each of them has of its own, side by side."""
+    random, carried = [{"cpu": "r0"}, {"cpu": "r1"}], [("h0", "c0"), ("h1", "c1")]
+    old = {"optimizer": {"a": 1}, "muon": {"m": 2}, "random": random, "state": carried}
+    old["protocol"] = [{"epoch": 1}]
+    assert read_old_form(old, Networks(["model"], ["adamw", "muon"])) == {
+        "modules": {},
+        "optimizers": {"adamw": {"a": 1}, "muon": {"m": 2}},
+        "ranks": [
+            {"random": {"cpu": "r0"}, "carried": ("h0", "c0")},
+            {"random": {"cpu": "r1"}, "carried": ("h1", "c1")},
+        ],
+        "protocol": [{"epoch": 1}],
+    }
+
+
+@pytest.mark.parametrize("network", ["generator", "autoencoder"])
+def test_the_old_form_of_two_networks_is_read(network):
+    old = {"player": {"p": 1}, "discriminator": {"d": 2}, "random": {"cpu": "r"}}
+    old |= {"player_optimizer": {"p": 3}, "discriminator_optimizer": {"d": 4}}
+    names = [network, "discriminator"]
+    read = read_old_form(old, Networks(["model", *names], names))
+    assert read["modules"] == {network: {"p": 1}, "discriminator": {"d": 2}}
+    assert read["optimizers"] == {network: {"p": 3}, "discriminator": {"d": 4}}
+    assert read["ranks"]["random"] == {"cpu": "r"}
+
+
+def test_todays_form_is_left_as_it_is():
+    kept = {"modules": {}, "optimizers": {"sgd": {}}, "ranks": {"random": {}}}
+    assert read_old_form(kept, Networks(["model"], ["sgd"])) is kept
