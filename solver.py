@@ -19,9 +19,9 @@ from utils import files
 from utils.command_line import Call
 from utils.config import override
 from utils.errors import UserError
-from utils.files import csv_text, shown, write_whole
+from utils.files import make_csv, show, write_whole
 from utils.images.data import Images
-from utils.images.figures import animation, picture_rows
+from utils.images.figures import draw_animation, draw_pictures
 from utils.training.checkpoint import load_model
 from utils.training.loop import fit
 from utils.training.run import open_run
@@ -38,7 +38,7 @@ from vae.latents import (
     measure_reconstruction,
     reconstruct,
 )
-from vae.likelihood import likelihood_line
+from vae.likelihood import describe_likelihood
 from vae.networks import VAE
 from vae.training import VAEConfig, VAETask, build_model
 
@@ -79,14 +79,14 @@ class Solver:
         file = self.results / "random_generation.png"
         if not beside:
             pictures, columns = generate_gallery(self.model, count, seed)
-            self.report(picture_rows(pictures, file, columns=columns))
+            self.report(draw_pictures(pictures, file, columns=columns))
             return
         solvers = (self, *beside)
         labels = [solver.config.model.name for solver in solvers]
         if len({solver.model.shape for solver in solvers}) > 1:
             raise UserError(f"{', '.join(labels)} draw pictures of different sizes: one at a time")
         pictures = torch.stack([generate(solver.model, count, seed) for solver in solvers])
-        self.report(picture_rows(pictures, file, rows=labels))
+        self.report(draw_pictures(pictures, file, rows=labels))
 
     def manifold(self, side: int = 20) -> None:
         """Writes manifold.png: the mean pictures of a grid over the prior of two latents."""
@@ -99,7 +99,7 @@ class Solver:
         pictures = decode(self.model, z.flatten(0, 1)).unflatten(0, (side, side))
         rows, columns = ([f"{value:.2f}" for value in axis] for axis in (z[:, 0, 1], z[0, :, 0]))
         file = self.results / "manifold.png"
-        self.report(picture_rows(pictures, file, rows=rows, columns=columns))
+        self.report(draw_pictures(pictures, file, rows=rows, columns=columns))
 
     def latent_analysis(self, images: Images, face: np.ndarray) -> Analysis:
         """Writes latent_analysis.png, .gif, .csv and .json: what each latent does, from -3 to 3.
@@ -123,9 +123,9 @@ class Solver:
         whole = json.dumps({"scores": analysis.scores, "latents": rows}, indent=2)
         file = self.results / "latent_analysis.png"
         self.report(
-            picture_rows(pictures, file, rows=labels, columns=columns),
-            animation(frames, file.with_suffix(".gif")),
-            write_whole(file.with_suffix(".csv"), csv_text(rows).encode()),
+            draw_pictures(pictures, file, rows=labels, columns=columns),
+            draw_animation(frames, file.with_suffix(".gif")),
+            write_whole(file.with_suffix(".csv"), make_csv(rows).encode()),
             write_whole(file.with_suffix(".json"), whole.encode()),
         )
         return analysis
@@ -145,8 +145,8 @@ class Solver:
         columns = ["face", *(f"{angle:g}°" for angle in angles)]
         strip = torch.cat([one.floats(), turned])[None]
         self.report(
-            picture_rows(strip, self.results / "rotate.png", columns=columns),
-            animation(frames[:, None, None], self.results / "rotate.gif"),
+            draw_pictures(strip, self.results / "rotate.png", columns=columns),
+            draw_animation(frames[:, None, None], self.results / "rotate.gif"),
         )
 
     def reconstruct(self, images: Images, count: int) -> None:
@@ -157,16 +157,16 @@ class Solver:
             f"root mean squared error {squared**0.5:.4f} of the range 0 to 1"
         )
         if self.config.loss.likelihood == "categorical":
-            print(likelihood_line(self.model, images, samples=10))
+            print(describe_likelihood(self.model, images, samples=10))
         first = images.take(slice(count))
         pairs = torch.stack([first.floats(), reconstruct(self.model, first)])
         file = self.results / "reconstruction.png"
-        self.report(picture_rows(pairs, file, rows=["original", "decoded"]))
+        self.report(draw_pictures(pairs, file, rows=["original", "decoded"]))
 
     @staticmethod
     def report(*files: Path) -> None:
         """Prints which files were written."""
-        print("wrote", ", ".join(shown(file) for file in files))
+        print("wrote", ", ".join(show(file) for file in files))
 
 
 def one_of(images: Images, face: np.ndarray) -> Images:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from utils.errors import UserError
-from utils.files import shown
+from utils.files import show
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("float32", "bfloat16")
@@ -159,7 +159,7 @@ def build(values: Any, config_type: type[C], source: Path) -> C:
             except ValueError:
                 found = json.dumps(value, default=repr, skipkeys=True)
                 raise UserError(
-                    f"{shown(source)}: {name}.{field.name} is {found:.80}, "
+                    f"{show(source)}: {name}.{field.name} is {found:.80}, "
                     f"{describe_misfit(value, field)}"
                 ) from None
         built[name] = section(**built[name])
@@ -174,15 +174,15 @@ def _check_keys(
     values: Any, known: Mapping[str, Any], source: Path, what: str, optional: Collection[str] = ()
 ) -> None:
     if not isinstance(values, dict):
-        raise UserError(f"{shown(source)}: expected {{...}} with each {what} of {', '.join(known)}")
+        raise UserError(f"{show(source)}: expected {{...}} with each {what} of {', '.join(known)}")
     for name in values:
         if name not in known:
             raise UserError(
-                f"{shown(source)}: unknown {what} {name!r:.80} (known: {', '.join(known)})"
+                f"{show(source)}: unknown {what} {name!r:.80} (known: {', '.join(known)})"
             )
     for name in known:
         if name not in values and name not in optional:
-            raise UserError(f"{shown(source)}: missing {what} {name!r}")
+            raise UserError(f"{show(source)}: missing {what} {name!r}")
 
 
 def read_json(path: Path) -> Any:
@@ -190,11 +190,11 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"no such file: {shown(path)}: give a JSON file, as config.json") from None
+        raise UserError(f"no such file: {show(path)}: give a JSON file, as config.json") from None
     except IsADirectoryError:
-        raise UserError(f"{shown(path)} is a folder: give the JSON file in it") from None
+        raise UserError(f"{show(path)} is a folder: give the JSON file in it") from None
     except (ValueError, RecursionError) as problem:  # bytes, syntax, a number too long, nesting
-        raise UserError(f"{shown(path)} is not a JSON file: {problem}") from None
+        raise UserError(f"{show(path)} is not a JSON file: {problem}") from None
 
 
 def read_config(file: Path, config_type: type[C]) -> C:

@@ -1,4 +1,4 @@
-"""Where files lie, how a path is shown, and how a file is written: whole or not at all.
+"""Where files lie, what a path looks like in a message, and how a file is written: whole.
 
 Every path starts at the repository, wherever a command is called from.
 """
@@ -35,8 +35,8 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
-def shown(path: Path) -> str:
-    """A path as the user would type it: short inside the repository, whole elsewhere."""
+def show(path: Path) -> str:
+    """Writes a path as the user would type it: short inside the repository, whole elsewhere."""
     path = Path(path)
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
@@ -64,7 +64,7 @@ def write_whole(path: Path, content: bytes) -> Path:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as problem:
-        problem.filename = shown(path)  # a full disk names no file, an unwritable one the partial
+        problem.filename = show(path)  # a full disk names no file, an unwritable one the partial
         raise
     finally:
         partial.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def lock(path: Path) -> Iterator[None]:
                 file.unlink()
 
 
-def csv_text(rows: Sequence[dict[str, Any]]) -> str:
+def make_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Turns rows of the same columns into the text of a CSV file."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")

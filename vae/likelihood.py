@@ -42,7 +42,7 @@ def estimate_bounds(
     return loose / len(images), tight / len(images)
 
 
-def likelihood_line(model: VAE, images: Images, samples: int) -> str:
+def describe_likelihood(model: VAE, images: Images, samples: int) -> str:
     """Says in a line how many bits per dimension pictures cost by both bounds, of exact levels."""
     nats = estimate_bounds(model, images, "categorical", samples)
     elbo, weighted = (bits_per_dim(value, model.shape) for value in nats)

@@ -55,7 +55,7 @@ def log_normal(z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch
     return -0.5 * (math.log(2 * math.pi) + logvar + (z - mu) ** 2 * torch.exp(-logvar))
 
 
-def decomposed_kl(
+def decompose_kl(
     z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor, images: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Computes the three parts of the mean KL (Chen et al. 2018, equation 2), numbers in nats.
@@ -81,7 +81,7 @@ def decomposed_kl(
     return information, correlation, dimension_wise
 
 
-def warmed_up(beta: float, step: int, steps: int) -> float:
+def warm_up(beta: float, step: int, steps: int) -> float:
     """Returns beta at a step in 1, 2, ...: a straight line from 0 to its full value after `steps`.
 
     With beta 4 and 4 steps: 1, 2, 3, 4, 4, 4. With 0 steps it has its full value from the start.
@@ -89,9 +89,9 @@ def warmed_up(beta: float, step: int, steps: int) -> float:
     return beta * min(1.0, step / steps) if steps else beta
 
 
-def capacity_at(capacity: float, step: int, steps: int) -> float:
+def compute_capacity(capacity: float, step: int, steps: int) -> float:
     """Returns C, the nats that latents may hold at a step (Burgess et al. 2018, equation 8)."""
-    return warmed_up(capacity, step, steps)
+    return warm_up(capacity, step, steps)
 
 
 def log_importance_weights(

@@ -10,7 +10,7 @@ import torch
 from utils.config import DEVICES, PRECISIONS, Config, TrainingSection, key
 from utils.errors import SettingError
 from utils.images.data import Batches, Images, Shape
-from utils.images.figures import picture_rows
+from utils.images.figures import draw_pictures
 from utils.training import checkpoint
 from utils.training.curves import Measure
 from utils.training.device import evaluating
@@ -20,16 +20,16 @@ from utils.training.task import Batch, Row, Task
 from vae.data import DataConfig, load_unseen
 from vae.ladder import LadderVAE
 from vae.latents import generate_gallery, reconstruct
-from vae.likelihood import likelihood_line
+from vae.likelihood import describe_likelihood
 from vae.losses import (
     LIKELIHOODS,
     OBJECTIVES,
     bits_per_dim,
-    capacity_at,
-    decomposed_kl,
+    compute_capacity,
+    decompose_kl,
     kl_per_dim,
     reconstruction,
-    warmed_up,
+    warm_up,
 )
 from vae.networks import VAE, ModelConfig, Outputs
 
@@ -155,8 +155,8 @@ class VAETask(Task):
     def step(self, batch: Batch, number: int) -> dict[str, float]:
         """Learns from pictures (B, C, H, W) in [0, 1] and noise (B, Z)."""
         loss = self.config.loss
-        beta = warmed_up(loss.beta, number, loss.beta_warmup)
-        capacity = loss.capacity and capacity_at(loss.capacity, number, loss.capacity_steps)
+        beta = warm_up(loss.beta, number, loss.beta_warmup)
+        capacity = loss.capacity and compute_capacity(loss.capacity, number, loss.capacity_steps)
         x, epsilon = (part.to(self.device) for part in batch)
         x = x.to(memory_format=torch.channels_last)
         self.model.zero_grad()
@@ -182,7 +182,7 @@ class VAETask(Task):
         picture_nats = reconstruction(logits, x, loss.likelihood).mean()
         kl = kl_per_dim(mu, logvar).mean(dim=0)  # (Z,)
         if loss.objective == "beta_tcvae":
-            information, correlation, rest = decomposed_kl(z, mu, logvar, len(self.loader.images))
+            information, correlation, rest = decompose_kl(z, mu, logvar, len(self.loader.images))
             penalty = information + beta * correlation + rest
         elif capacity is not None:
             penalty = beta * (kl.sum() - capacity).abs()
@@ -227,11 +227,11 @@ class VAETask(Task):
     def milestone(self, row: Row, run: Run) -> None:
         """Writes samples_NNNN.png and reconstructions_NNNN.png in the run's results."""
         samples, columns = generate_gallery(self.model, 32, seed=0)
-        picture_rows(samples, run.results / f"samples_{row['epoch']:04}.png", columns=columns)
+        draw_pictures(samples, run.results / f"samples_{row['epoch']:04}.png", columns=columns)
         first = self.validation.take(slice(8))
         pair = torch.stack([first.floats(), reconstruct(self.model, first)])
         file = run.results / f"reconstructions_{row['epoch']:04}.png"
-        picture_rows(pair, file, rows=["original", "decoded"])
+        draw_pictures(pair, file, rows=["original", "decoded"])
 
     def report(self, run: Run, history: list[Row]) -> None:
         best = min(history, key=lambda row: row["val_nats"])
@@ -247,7 +247,7 @@ class VAETask(Task):
             file = run.checkpoints / "best.pt"
             checkpoint.rebuild(self.model, checkpoint.load(file, self.config.kind), file)
             images = load_unseen(self.config.data) or self.validation
-            print(likelihood_line(self.model, images, WEIGHTED_DRAWS))
+            print(describe_likelihood(self.model, images, WEIGHTED_DRAWS))
         print(f"wrote {run.place} (loss.png, samples, reconstructions, tensorboard/)")
 
     def identity(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from models.aae.modules import Autoencoder, Discriminator
 from models.aae.train import AAETask, Config, encode_pictures
 from utils import files
 from utils.config import override
-from utils.digits.quality import Judge, discrepancy
+from utils.digits.quality import Judge, measure_discrepancy
 from utils.digits.training import load_digits, sample_pictures
 from utils.errors import command
 from utils.images.mnist import digits
@@ -64,8 +64,9 @@ def main(argv: list[str] | None = None) -> None:
         z, error = encode_pictures(task.model, test)
         prior = torch.randn(z.shape, generator=torch.Generator().manual_seed(args.seed))
         distance, shares = judge.score(sample_pictures(task.model, count, args.seed))
+        apart = measure_discrepancy(z[:COMPARED], prior[:COMPARED])
         lines.append(
-            f"| {value:g} | {error:.5f} | {discrepancy(z[:COMPARED], prior[:COMPARED]):.5f} "
+            f"| {value:g} | {error:.5f} | {apart:.5f} "
             f"| {distance:.3f} | {sum(share >= 0.05 for share in shares)} of 10 "
             f"| {100 * min(shares):.1f} % |"
         )

@@ -24,9 +24,9 @@ from benchmarks.options import make_parser
 from solver import Solver
 from utils import files
 from utils.errors import command
-from utils.files import shown
+from utils.files import show
 from utils.images.data import Batches, Images
-from utils.images.figures import picture_rows
+from utils.images.figures import draw_pictures
 from vae.analysis.latents import analyse
 from vae.analysis.rotation import learn_rotation
 from vae.data import TRAINING_SEED, VALIDATION_SEED
@@ -189,7 +189,7 @@ def main(argv: list[str] | None = None) -> None:
     speed = count / (time.perf_counter() - began)
     print(f"{speed:,.0f} faces rendered a second on {torch.get_num_threads()} threads")
     sheet = held_out.floats(slice(60)).unflatten(0, (6, 10))
-    print("wrote", shown(picture_rows(sheet, files.ROOT / "results" / "faces" / "faces.png")), "\n")
+    print("wrote", show(draw_pictures(sheet, files.ROOT / "results" / "faces" / "faces.png")), "\n")
     print_disentanglement(solvers, held_out)
     reader = train_reader(render_faces(192 if args.quick else 20_000, READER_SEED), epochs=8)
     print(check_reader(reader, held_out))

@@ -31,7 +31,7 @@ from utils.digits.quality import Judge
 from utils.digits.training import load_digits, sample_pictures
 from utils.errors import command
 from utils.images.data import Batches, Images
-from utils.images.figures import picture_rows
+from utils.images.figures import draw_pictures
 from utils.images.mnist import digits
 from utils.training.task import Batch
 
@@ -156,7 +156,7 @@ def main(argv: list[str] | None = None) -> None:
         results, labels = files.ROOT / "results" / "gan_benchmark", sorted(samples)
         files.write_whole(results / "table.md", table.encode())
         pictures = torch.stack([samples[label] for label in labels])
-        picture_rows(pictures, results / "samples.png", rows=labels)
+        draw_pictures(pictures, results / "samples.png", rows=labels)
 
 
 if __name__ == "__main__":

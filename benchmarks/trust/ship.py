@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 from utils import files
 from utils.command_line import Parser
 from utils.errors import UserError, command
-from utils.files import shown
+from utils.files import show
 from utils.training import checkpoint
 
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     source = files.checkpoint_folder(args.run) / "best.pt"
     if not source.is_file():
-        raise UserError(f"{shown(source)} is not there: train it first")
+        raise UserError(f"{show(source)} is not there: train it first")
     content = checkpoint.load(source)
     content["model"] = {
         name: weight.half() if weight.is_floating_point() else weight
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     content["trained_by"] = args.trained_by
     target = files.ROOT / "pretrained" / f"{args.run}.pt"
     checkpoint.save(target, content)
-    print(f"{shown(target)}: epoch {content['epoch']}, {target.stat().st_size:,} bytes")
+    print(f"{show(target)}: epoch {content['epoch']}, {target.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ import torch
 from models.aae.modules import Autoencoder
 from models.aae.train import Config, encode_pictures
 from utils import files
-from utils.digits.quality import discrepancy
+from utils.digits.quality import measure_discrepancy
 from utils.digits.testing import evaluate, load_digit_model, make_parser
 from utils.digits.training import generate_pictures
 from utils.errors import command
-from utils.files import shown
-from utils.images.figures import picture_rows, scatter
+from utils.files import show
+from utils.images.figures import draw_pictures, draw_scatter
 
 COMPARED = 5000  # latents whose distribution is compared with the prior
 
@@ -40,14 +40,14 @@ def main(argv: list[str] | None = None) -> None:
     print(f"reconstruction: mean squared error of a pixel {error:.5f}")
     print(
         f"latents of {min(len(z), COMPARED):,} test pictures against N(0, I): squared maximum mean "
-        f"discrepancy {discrepancy(z[:COMPARED], prior[:COMPARED]):.5f}"
+        f"discrepancy {measure_discrepancy(z[:COMPARED], prior[:COMPARED]):.5f}"
     )
     results = files.result_folder(args.ckpt_name)
     pairs = torch.stack([test.floats(slice(16)), generate_pictures(autoencoder, z[:16])])
-    written = [picture_rows(pairs, results / "reconstruction.png", rows=["original", "decoded"])]
+    written = [draw_pictures(pairs, results / "reconstruction.png", rows=["original", "decoded"])]
     if autoencoder.z_dim == 2:
-        written.append(scatter(z, test.labels, results / "codes.png"))
-    print("wrote", ", ".join(shown(file) for file in written))
+        written.append(draw_scatter(z, test.labels, results / "codes.png"))
+    print("wrote", ", ".join(show(file) for file in written))
 
 
 if __name__ == "__main__":

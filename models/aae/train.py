@@ -30,7 +30,7 @@ from utils.digits.training import (
     real_loss,
 )
 from utils.errors import command
-from utils.images.data import Images, unit_range
+from utils.images.data import Images, to_unit_range
 from utils.training.curves import Measure
 from utils.training.device import evaluating
 from utils.training.loop import fit
@@ -120,7 +120,7 @@ def encode_pictures(autoencoder: Autoencoder, images: Images) -> tuple[torch.Ten
     latents, squared = [], 0.0
     with evaluating(autoencoder) as device:
         for start in range(0, len(images), 500):
-            x = unit_range(images.pixels[start : start + 500]).to(device)
+            x = to_unit_range(images.pixels[start : start + 500]).to(device)
             decoded, z = autoencoder(x)
             latents.append(z.cpu())
             squared += len(x) * functional.mse_loss(decoded, x).item()

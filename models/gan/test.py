@@ -20,8 +20,8 @@ from utils.command_line import number
 from utils.digits.testing import evaluate, load_digit_model, make_parser
 from utils.digits.training import generate_pictures
 from utils.errors import command
-from utils.files import shown
-from utils.images.figures import picture_rows
+from utils.files import show
+from utils.images.figures import draw_pictures
 
 
 def interpolate_linearly(a: torch.Tensor, b: torch.Tensor, steps: int) -> torch.Tensor:
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     ways = [interpolate_linearly(*ends, args.steps), interpolate_on_sphere(*ends, args.steps)]
     pictures = generate_pictures(generator, torch.cat(ways)).unflatten(0, (2, args.steps))
     file = files.result_folder(args.ckpt_name) / "interpolation.pdf"
-    print("wrote", shown(picture_rows(pictures, file, rows=["linear", "spherical"])))
+    print("wrote", show(draw_pictures(pictures, file, rows=["linear", "spherical"])))
     evaluate(generator, config.data.dataset, args)
 
 

@@ -13,18 +13,18 @@ import numpy as np
 import torch
 
 
-def free_digits(T: int) -> int:
+def count_free_digits(T: int) -> int:
     """Returns how many digits decide a palindrome of T + 1: half of them, rounded up."""
     return T // 2 + 1
 
 
-def palindromes(free: np.ndarray, T: int) -> np.ndarray:
+def complete_palindromes(free: np.ndarray, T: int) -> np.ndarray:
     """Completes free digits (N, F) to their palindromes (N, T + 1)."""
     mirrored = free[:, ::-1]
     return np.concatenate([free, mirrored[:, 2 * free.shape[1] - (T + 1) :]], axis=1)
 
 
-def held_out(free: np.ndarray) -> np.ndarray:
+def is_held_out(free: np.ndarray) -> np.ndarray:
     """Says which of the free digits (N, F) are for validation, bool (N,): about a fifth.
 
     Their hash decides (FNV-1a, 64 bits), so the split needs no list: it is the same on every
@@ -40,11 +40,11 @@ def sample_palindromes(
     count: int, T: int, rng: np.random.Generator, *, validation: bool
 ) -> np.ndarray:
     """Samples palindromes of one split with replacement: uint8 (count, T + 1)."""
-    found = np.empty((0, free_digits(T)), dtype=np.uint8)
+    found = np.empty((0, count_free_digits(T)), dtype=np.uint8)
     while len(found) < count:
-        free = rng.integers(10, size=(2 * count, free_digits(T)), dtype=np.uint8)
-        found = np.concatenate([found, free[held_out(free) == validation]])
-    return palindromes(found[:count], T)
+        free = rng.integers(10, size=(2 * count, count_free_digits(T)), dtype=np.uint8)
+        found = np.concatenate([found, free[is_held_out(free) == validation]])
+    return complete_palindromes(found[:count], T)
 
 
 def validation_set(T: int, limit: int) -> np.ndarray:
@@ -53,12 +53,12 @@ def validation_set(T: int, limit: int) -> np.ndarray:
     They do not depend on the seed of a run, so that runs compare. Where there are too many to
     list, they are sampled, and a few may come twice.
     """
-    F, rng = free_digits(T), np.random.default_rng(0)
+    F, rng = count_free_digits(T), np.random.default_rng(0)
     if math.log10(10 * limit) < F:
         return sample_palindromes(limit, T, rng, validation=True)
     free = np.stack(np.unravel_index(np.arange(10**F), (10,) * F), axis=1).astype(np.uint8)
-    free = rng.permutation(free[held_out(free)])  # in order, a limit would cut off the nines
-    return palindromes(free[:limit], T)
+    free = rng.permutation(free[is_held_out(free)])  # in order, a limit would cut off the nines
+    return complete_palindromes(free[:limit], T)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.palindrome.data import Palindromes, free_digits, validation_set
+from models.palindrome.data import Palindromes, count_free_digits, validation_set
 from models.palindrome.modules import Model, ModelConfig
 from utils import config as configuration
 from utils.command_line import parse
@@ -88,7 +88,7 @@ class LastDigit(Task):
         self.optimizers = {"rmsprop": rmsprop}
         self.validation = torch.from_numpy(validation_set(T, config.data.validation))  # (N, T + 1)
         self.summary = (
-            f"10^{free_digits(T)} palindromes, a fifth of them held out, "
+            f"10^{count_free_digits(T)} palindromes, a fifth of them held out, "
             f"{len(self.validation):,} to validate"
         )
 

@@ -11,7 +11,7 @@ from tests.helpers.phases import moving
 from tests.helpers.repository import REPOSITORY
 from utils import config
 from utils.digits.training import descend
-from utils.images.data import unit_range
+from utils.images.data import to_unit_range
 from utils.images.mnist import digits
 from utils.training.loop import fit
 from utils.training.run import Run
@@ -132,6 +132,6 @@ def test_the_error_is_the_mean_over_all_pixels():
     images = task.loader.images  # 320 pictures
     latents, error = encode_pictures(task.modules["autoencoder"], images)
     with torch.no_grad():
-        decoded, z = task.modules["autoencoder"](unit_range(images.pixels))
+        decoded, z = task.modules["autoencoder"](to_unit_range(images.pixels))
     assert torch.allclose(latents, z, atol=1e-6)
-    assert error == pytest.approx(((decoded - unit_range(images.pixels)) ** 2).mean().item())
+    assert error == pytest.approx(((decoded - to_unit_range(images.pixels)) ** 2).mean().item())

@@ -13,9 +13,9 @@ import models.palindrome.test
 import models.palindrome.train
 from benchmarks.studies import palindromes as study
 from models.palindrome.data import (
-    free_digits,
-    held_out,
-    palindromes,
+    complete_palindromes,
+    count_free_digits,
+    is_held_out,
     sample_palindromes,
     validation_set,
 )
@@ -34,9 +34,11 @@ def every(F):
 
 def test_palindromes_worked_by_hand():
     free = np.array([[1, 2, 3]], dtype=np.uint8)
-    assert palindromes(free, 5).tolist() == [[1, 2, 3, 3, 2, 1]]
-    assert palindromes(free, 4).tolist() == [[1, 2, 3, 2, 1]], "the middle digit stands alone"
-    assert [free_digits(T) for T in (2, 3, 4, 5, 10, 20, 40)] == [2, 2, 3, 3, 6, 11, 21]
+    assert complete_palindromes(free, 5).tolist() == [[1, 2, 3, 3, 2, 1]]
+    assert complete_palindromes(free, 4).tolist() == [[1, 2, 3, 2, 1]], (
+        "the middle digit stands alone"
+    )
+    assert [count_free_digits(T) for T in (2, 3, 4, 5, 10, 20, 40)] == [2, 2, 3, 3, 6, 11, 21]
 
 
 @pytest.mark.parametrize("T", [2, 3, 5, 20, 41])
@@ -47,7 +49,7 @@ def test_samples_are_palindromes_of_one_split(T, validation):
     assert digits.dtype == np.uint8
     assert (digits == digits[:, ::-1]).all()
     assert set(digits.flatten()) == set(range(10))
-    assert (held_out(digits[:, : free_digits(T)]) == validation).all()
+    assert (is_held_out(digits[:, : count_free_digits(T)]) == validation).all()
 
 
 def test_the_split_is_the_hash_in_plain_numbers():
@@ -62,19 +64,19 @@ def test_the_split_is_the_hash_in_plain_numbers():
     free = np.random.default_rng(1).integers(10, size=(500, 21), dtype=np.uint8)
     for length in (2, 3, 11, 21):
         expected = [plainly(row) for row in free[:, :length].tolist()]
-        assert held_out(free[:, :length]).tolist() == expected
+        assert is_held_out(free[:, :length]).tolist() == expected
     # Pinned: another split would put what the shipped checkpoint was trained on into validation.
-    assert np.flatnonzero(held_out(every(3)))[:8].tolist() == [1, 13, 14, 21, 26, 37, 39, 41]
+    assert np.flatnonzero(is_held_out(every(3)))[:8].tolist() == [1, 13, 14, 21, 26, 37, 39, 41]
 
 
 @pytest.mark.parametrize("F", [2, 3, 4, 5, 11, 21])
 def test_a_fifth_is_held_out(F):
     free = every(F) if F <= 5 else np.random.default_rng(0).integers(10, size=(50_000, F))
-    share = held_out(free).mean()
+    share = is_held_out(free).mean()
     assert abs(share - 0.2) < 0.02
     if F > 3:  # and of those that begin with any digit
         for digit in range(10):
-            assert abs(held_out(free[free[:, 0] == digit]).mean() - 0.2) < 0.03
+            assert abs(is_held_out(free[free[:, 0] == digit]).mean() - 0.2) < 0.03
 
 
 def test_no_palindrome_is_in_both_splits():
@@ -93,7 +95,7 @@ def test_the_validation_set_is_fixed():
         assert digits.shape == (count, T + 1)
         assert np.array_equal(digits, validation_set(T, limit))
         assert set(digits[:, 0]) >= set(range(10)) or count < 100, "no digit is cut off"
-        assert held_out(digits[:, : free_digits(T)]).all()
+        assert is_held_out(digits[:, : count_free_digits(T)]).all()
 
 
 def small_model(dropout=0.5):

@@ -14,7 +14,7 @@ from models.gan.train import Config as GANConfig
 from solver import Solver
 from tests.helpers.repository import REPOSITORY
 from utils.config import build
-from utils.digits.quality import Judge, discrepancy
+from utils.digits.quality import Judge, measure_discrepancy
 from utils.digits.training import sample_pictures
 from utils.images.mnist import digits
 from utils.training import checkpoint
@@ -89,8 +89,8 @@ def test_the_latents_of_the_shipped_autoencoder_lie_as_the_prior_does():
     z, error = encode_pictures(load("aae"), test)
     prior = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
     assert error < 0.016
-    assert discrepancy(z, prior) < 0.015
-    assert discrepancy(0.5 * z, prior) > 0.02
+    assert measure_discrepancy(z, prior) < 0.015
+    assert measure_discrepancy(0.5 * z, prior) > 0.02
 
 
 @needs_mnist

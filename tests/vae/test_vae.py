@@ -20,11 +20,11 @@ from vae.faces.factors import NAMES, mark_valid, sample_factors
 from vae.latents import decode, encode, generate, reconstruct
 from vae.losses import (
     bits_per_dim,
-    capacity_at,
-    decomposed_kl,
+    compute_capacity,
+    decompose_kl,
     kl_per_dim,
     reconstruction,
-    warmed_up,
+    warm_up,
 )
 from vae.networks import VAE, Decoder, Encoder, ModelConfig, reparametrise
 from vae.training import VAEConfig, VAETask
@@ -146,7 +146,7 @@ def test_the_decomposed_kl_sums_to_the_kl():
     torch.manual_seed(0)
     mu, logvar = torch.randn(2, 4000, 2, dtype=torch.float64)
     z = reparametrise(mu, logvar)
-    total = sum(decomposed_kl(z, mu, logvar, images=4000))
+    total = sum(decompose_kl(z, mu, logvar, images=4000))
     assert total.item() == pytest.approx(kl_per_dim(mu, logvar).sum(1).mean().item(), rel=0.05)
 
 
@@ -154,22 +154,22 @@ def test_the_decomposed_kl_sums_to_the_kl():
 def test_total_correlation_sees_dependence_between_latents(angle):
     """Latents of an elongated cloud: independent along the axes, dependent when it is turned."""
     torch.manual_seed(0)
-    constant = math.log(3000)  # (Z - 1) log N: see decomposed_kl
+    constant = math.log(3000)  # (Z - 1) log N: see decompose_kl
     cloud = torch.randn(3000, 2, dtype=torch.float64) * torch.tensor([0.97, 0.25])
     turn = math.radians(angle)
     rotation = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     mu, logvar = cloud @ rotation.double(), torch.full((3000, 2), -4.0).double()
-    _, correlation, _ = decomposed_kl(reparametrise(mu, logvar), mu, logvar, images=3000)
+    _, correlation, _ = decompose_kl(reparametrise(mu, logvar), mu, logvar, images=3000)
     covariance = torch.cov(mu.T) + math.exp(-4) * torch.eye(2)
     gaussian = 0.5 * (covariance.diag().log().sum() - torch.logdet(covariance))
     assert correlation.item() == pytest.approx(constant + gaussian.item(), abs=0.1)
 
 
 def test_schedules_as_tables():
-    assert [warmed_up(4, step, 4) for step in (1, 2, 3, 4, 5, 100)] == [1, 2, 3, 4, 4, 4]
-    assert [warmed_up(4, step, 0) for step in (1, 2)] == [4, 4]
-    assert [capacity_at(25, step, 5) for step in (1, 2, 5, 6)] == [5, 10, 25, 25]
-    assert [capacity_at(25, step, 0) for step in (1, 2)] == [25, 25]
+    assert [warm_up(4, step, 4) for step in (1, 2, 3, 4, 5, 100)] == [1, 2, 3, 4, 4, 4]
+    assert [warm_up(4, step, 0) for step in (1, 2)] == [4, 4]
+    assert [compute_capacity(25, step, 5) for step in (1, 2, 5, 6)] == [5, 10, 25, 25]
+    assert [compute_capacity(25, step, 0) for step in (1, 2)] == [25, 25]
 
 
 def test_bits_per_dimension():
@@ -259,7 +259,7 @@ def test_what_is_minimised(objective, vae):
     loss, terms = task.objective(x, outputs, 3.0, capacity)
     picture_nats = reconstruction(logits, x, "bernoulli").mean()
     kl = kl_per_dim(mu, logvar).mean(dim=0)
-    information, correlation, rest = decomposed_kl(z, mu, logvar, images=6)
+    information, correlation, rest = decompose_kl(z, mu, logvar, images=6)
     expected = (
         picture_nats
         + {

@@ -15,7 +15,7 @@ from torch.nn import functional
 from utils import files
 from utils.command_line import Parser
 from utils.errors import UserError, command
-from utils.files import shown
+from utils.files import show
 from utils.images.data import Batches, Images
 from utils.images.mnist import DATASETS, digits
 from utils.training import checkpoint
@@ -54,17 +54,17 @@ class DigitClassifier(nn.Module):
             return features.cpu(), self.head(features).argmax(dim=1).cpu()
 
 
-def shipped_file(dataset: str) -> Path:
+def locate_classifier(dataset: str) -> Path:
     """Names the file of a data set's classifier, apart from the runs that are loaded by name."""
     return files.ROOT / "pretrained" / "classifiers" / f"{dataset}.pt"
 
 
 def load_classifier(dataset: str) -> DigitClassifier:
     """Loads the shipped classifier of a data set to the CPU. UserError where there is none."""
-    path = shipped_file(dataset)
+    path = locate_classifier(dataset)
     if not path.is_file():
         raise UserError(
-            f"{shown(path)} is not there: python -m utils.digits.classifier {dataset} trains it"
+            f"{show(path)} is not there: python -m utils.digits.classifier {dataset} trains it"
         )
     classifier = DigitClassifier()
     checkpoint.rebuild(classifier, checkpoint.load(path, "digit_classifier"), path)
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     training, test = digits(dataset)
     print(training.summary())
     classifier = train_classifier(training, EPOCHS[dataset])
-    path = shipped_file(dataset)
+    path = locate_classifier(dataset)
     weights = {name: weight.half() for name, weight in classifier.state_dict().items()}
     trained_by = f"python -m utils.digits.classifier {dataset}"
     content = {"kind": "digit_classifier", "model": weights, "trained_by": trained_by}
@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     right = measure_accuracy(load_classifier(dataset), test)  # in float16, as it is shipped
     print(
         f"{100 * right:.2f} % of {len(test):,} test pictures read right; "
-        f"wrote {shown(path)}, {path.stat().st_size:,} bytes"
+        f"wrote {show(path)}, {path.stat().st_size:,} bytes"
     )
 
 

@@ -34,7 +34,7 @@ def frechet_distance(
     return max(0.0, distance)  # of a set to itself it is 0 but for rounding
 
 
-def discrepancy(x: torch.Tensor, y: torch.Tensor, part: int = 1000) -> float:
+def measure_discrepancy(x: torch.Tensor, y: torch.Tensor, part: int = 1000) -> float:
     """Computes the squared maximum mean discrepancy of latents x (N, Z) and y (M, Z), unbiased.
 
     The kernel is exp(-|a - b|² / (2 Z)), of width sqrt(Z). No point is compared with itself, so

@@ -9,9 +9,9 @@ from utils.command_line import Parser, add_model_options, number
 from utils.config import read_json
 from utils.digits.quality import Judge, describe_shares
 from utils.digits.training import DigitConfig, GenerativeModel, sample_pictures
-from utils.files import shown
+from utils.files import show
 from utils.images.data import Images
-from utils.images.figures import picture_rows
+from utils.images.figures import draw_pictures
 from utils.images.mnist import digits
 from utils.training.checkpoint import Loaded, load_model
 
@@ -50,7 +50,7 @@ def evaluate(model: GenerativeModel, dataset: str, args: argparse.Namespace) -> 
     columns = max(n for n in range(1, 17) if args.num_samples % n == 0)
     pictures = sample_pictures(model, args.num_samples, args.seed).unflatten(0, (-1, columns))
     file = files.result_folder(args.ckpt_name) / "samples.png"
-    print("wrote", shown(picture_rows(pictures, file)))
+    print("wrote", show(draw_pictures(pictures, file)))
     test = digits(dataset)[1]
     distance, shares = Judge(dataset, test).score(sample_pictures(model, EVALUATED, args.seed))
     print(f"Fréchet distance of {EVALUATED:,} draws to {test.source}: {distance:.3f}")

@@ -15,7 +15,7 @@ from torch.nn import functional
 from utils.config import DEVICES, Config, ModelSection, TrainingSection, key
 from utils.digits.quality import Judge
 from utils.images.data import Batches, Images, split
-from utils.images.figures import picture_rows
+from utils.images.figures import draw_pictures
 from utils.images.mnist import DATASETS, digits
 from utils.training.device import evaluating
 from utils.training.optimizers import update_average
@@ -159,7 +159,7 @@ class DigitTask(Task):
     def milestone(self, row: Row, run: Run) -> None:
         """Writes samples_NNNN.png: pictures after an epoch, from the same z every time."""
         pictures = sample_pictures(self.model, 64, seed=0).unflatten(0, (4, 16))
-        picture_rows(pictures, run.results / f"samples_{row['epoch']:04}.png")
+        draw_pictures(pictures, run.results / f"samples_{row['epoch']:04}.png")
 
     def report(self, run: Run, history: list[Row]) -> None:
         best = min(history, key=lambda row: row[self.monitor])

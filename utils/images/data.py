@@ -79,7 +79,7 @@ class Images:
 
     def floats(self, rows: np.ndarray | slice = slice(None)) -> torch.Tensor:
         """Reads the pictures at these rows as float32 (B, C, H, W) in [0, 1]."""
-        return unit_range(self.read(rows))
+        return to_unit_range(self.read(rows))
 
     def parts(self, size: int, device: torch.device) -> Iterator[torch.Tensor]:
         """Yields all pictures in order, `size` of them at a time, as floats on a device."""
@@ -107,7 +107,7 @@ class Images:
         )
 
 
-def unit_range(pixels: np.ndarray) -> torch.Tensor:
+def to_unit_range(pixels: np.ndarray) -> torch.Tensor:
     """Turns uint8 (B, C, H, W) in 0 ... 255 into float32 (B, C, H, W) in [0, 1]."""
     # A copy, since a view may be read-only (a memory map) or in another order (channels last).
     return torch.from_numpy(np.array(pixels, order="C")).float().div_(255)

@@ -20,7 +20,7 @@ def frame_rows(pictures: torch.Tensor, frame: int = 2) -> np.ndarray:
     return np.repeat(rows, 3, axis=3) if C == 1 else rows
 
 
-def picture_rows(
+def draw_pictures(
     pictures: torch.Tensor, path: Path, *, rows: Sequence[str] = (), columns: Sequence[str] = ()
 ) -> Path:
     """Writes pictures (R, N, C, H, W) in [0, 1] as R rows of N, labelled; returns the path."""
@@ -44,7 +44,7 @@ def picture_rows(
     return path
 
 
-def scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:
+def draw_scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:
     """Writes points (N, 2), coloured by their labels (N,), whole numbers; returns the path."""
     figure = Figure(figsize=(6, 5.4), layout="constrained")
     axes = figure.add_subplot()
@@ -60,7 +60,7 @@ def scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:
     return path
 
 
-def animation(frames: torch.Tensor, path: Path, milliseconds: int = 120) -> Path:
+def draw_animation(frames: torch.Tensor, path: Path, milliseconds: int = 120) -> Path:
     """Writes frames (T, R, N, C, H, W) in [0, 1] as a GIF, forth and back, twice their size."""
     pictures = [Image.fromarray(np.concatenate(frame_rows(rows))) for rows in frames]
     pictures = [ImageOps.scale(picture, 2, Image.Resampling.NEAREST) for picture in pictures]

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from utils.errors import UserError
-from utils.files import shown
+from utils.files import show
 from utils.images.data import MEMORY_LIMIT, Images, Shape
 from utils.images.store import collect, first_names, quiet_pillow, stamp
 
@@ -41,7 +41,7 @@ def load_images(
         )
     if not path.exists():
         raise UserError(
-            f"no such folder or file: {shown(path)}; images are a folder, a .npy or a .npz file"
+            f"no such folder or file: {show(path)}; images are a folder, a .npy or a .npz file"
         )
     shape = (channels, size, size)
     if path.is_dir():
@@ -52,7 +52,7 @@ def load_images(
     if path.suffix.lower() in (".npy", ".npz"):
         return _load_array(path, shape, memory_limit)
     raise UserError(
-        f"{shown(path)} is no source of images: "
+        f"{show(path)} is no source of images: "
         "right would be a folder of images, or one uint8 array in a .npy or .npz file"
     )
 
@@ -60,13 +60,13 @@ def load_images(
 def load_picture(path: Path, shape: Shape = (3, 64, 64)) -> np.ndarray:
     """Loads a picture of any size and kind as uint8 (C, H, W). UserError if it cannot be read."""
     if not Path(path).is_file():
-        raise UserError(f"no such picture: {shown(path)}")
+        raise UserError(f"no such picture: {show(path)}")
     try:
         with quiet_pillow():
             return decode_picture(Path(path), shape)
     except Exception:  # each format of Pillow raises its own for a broken file
         raise UserError(
-            f"{shown(path)} is no picture that can be read ({', '.join(FORMATS)})"
+            f"{show(path)} is no picture that can be read ({', '.join(FORMATS)})"
         ) from None
 
 
@@ -79,7 +79,7 @@ def _load_files(folder: Path, files: Sequence[str], shape: Shape, memory_limit: 
         except Exception:  # each format of Pillow raises its own for a broken file
             return None
 
-    source = shown(folder) + "/"
+    source = show(folder) + "/"
     key = (str(folder.resolve()), [(name, stamp(folder / name)) for name in files])
     pixels, broken = collect(read, files, shape, key, source, memory_limit)
     missing = len(files) - len(pixels)
@@ -103,7 +103,7 @@ def _image_files(folder: Path) -> list[str]:
             if file.suffix.lower() in ENDINGS and file.is_file():
                 names.append(file.relative_to(folder).as_posix())
     if not names:
-        raise UserError(f"{shown(folder)}/ has no images in it ({', '.join(ENDINGS)})")
+        raise UserError(f"{show(folder)}/ has no images in it ({', '.join(ENDINGS)})")
     return sorted(names)
 
 
@@ -116,8 +116,8 @@ def _celeba_files(folder: Path) -> list[str]:
     except RuntimeError:
         lists = [name for _, _, name in CelebA.file_list if name.endswith(".txt")]
         raise UserError(
-            f"{shown(folder)}/ is no whole CelebA: beside img_align_celeba/ belong, unchanged, "
-            f"{', '.join(lists)}; or name {shown(folder / 'img_align_celeba')}, which needs none"
+            f"{show(folder)}/ is no whole CelebA: beside img_align_celeba/ belong, unchanged, "
+            f"{', '.join(lists)}; or name {show(folder / 'img_align_celeba')}, which needs none"
         ) from None
     return [f"img_align_celeba/{name}" for name in names]
 
@@ -166,7 +166,7 @@ def _load_array(path: Path, shape: Shape, memory_limit: int) -> Images:
     if len(stacks) != 1:
         found = ", ".join(f"{name} {_describe(array)}" for name, array in arrays.items())
         raise UserError(
-            f"{shown(path)} has {len(stacks) or 'no'} arrays of images (found: "
+            f"{show(path)} has {len(stacks) or 'no'} arrays of images (found: "
             f"{found or 'nothing'}): right would be one array, {ARRAYS}"
         )
     (stack,) = stacks
@@ -176,7 +176,7 @@ def _load_array(path: Path, shape: Shape, memory_limit: int) -> Images:
         stack = np.moveaxis(stack, 3, 1)  # (N, H, W, C) -> (N, C, H, W)
     if stack.shape[1:] == shape:
         small = stack.nbytes <= memory_limit
-        return Images(np.array(stack, order="C") if small else stack, shown(path))
+        return Images(np.array(stack, order="C") if small else stack, show(path))
 
     def read(row: int) -> np.ndarray:
         picture = stack[row]
@@ -184,8 +184,8 @@ def _load_array(path: Path, shape: Shape, memory_limit: int) -> Images:
         return _fit(Image.fromarray(np.ascontiguousarray(picture)), shape)
 
     key = (str(path.resolve()), stamp(path))
-    pixels, _ = collect(read, range(len(stack)), shape, key, shown(path), memory_limit)
-    return Images(pixels, shown(path))
+    pixels, _ = collect(read, range(len(stack)), shape, key, show(path), memory_limit)
+    return Images(pixels, show(path))
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray | None]:
@@ -209,7 +209,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray | None]:
         return arrays
     except Exception as problem:  # numpy, zipfile and zlib each raise their own
         raise UserError(
-            f"{shown(path)} cannot be read ({type(problem).__name__}: it is cut short, pickled, or "
+            f"{show(path)} cannot be read ({type(problem).__name__}: it is cut short, pickled, or "
             f"no {path.suffix} file): right would be one array, {ARRAYS}"
         ) from None
 

@@ -18,7 +18,7 @@ import torch
 
 from utils import files
 from utils.errors import UserError
-from utils.files import lock, shown
+from utils.files import lock, show
 from utils.images.data import Images, split
 
 DATASETS = ("mnist", "digits")
@@ -59,10 +59,10 @@ def _unpack(folder: Path) -> None:
     packed = {folder / name: md5 for name, md5 in MNIST.resources}
     for file, md5 in packed.items():  # torchvision would write a new one over a damaged one
         if file.exists() and not check_integrity(file, md5):
-            raise UserError(f"{shown(file)} is damaged: delete it, or put the original there")
+            raise UserError(f"{show(file)} is damaged: delete it, or put the original there")
     missing = [file for file in packed if not file.exists()]
     if missing:
-        print(f"downloading MNIST (11 MB) to {shown(folder)}/")
+        print(f"downloading MNIST (11 MB) to {show(folder)}/")
     silence = io.StringIO()
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
@@ -73,7 +73,7 @@ def _unpack(folder: Path) -> None:
                 file.unlink()  # half a download
         raise UserError(
             f"MNIST cannot be downloaded: put {', '.join(file.name for file in packed)} "
-            f"into {shown(folder)}/, or choose the dataset digits"
+            f"into {show(folder)}/, or choose the dataset digits"
         ) from None
 
 
@@ -82,7 +82,7 @@ def _read_idx(file: Path, shape: tuple[int, ...]) -> np.ndarray:
     header = bytes([0, 0, 8, len(shape)]) + np.array(shape, dtype=">i4").tobytes()
     content = file.read_bytes()
     if not content.startswith(header) or len(content) != len(header) + math.prod(shape):
-        raise UserError(f"{shown(file)} is damaged: delete it, it is unpacked or fetched anew")
+        raise UserError(f"{show(file)} is damaged: delete it, it is unpacked or fetched anew")
     return np.frombuffer(content, dtype=np.uint8, offset=len(header)).reshape(shape)
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from utils import files
 from utils.errors import UserError
-from utils.files import lock, shown
+from utils.files import lock, show
 from utils.images.data import Shape
 
 Read = Callable[[Any], np.ndarray | None]  # an item -> uint8 (C, H, W); None: it is unreadable
@@ -51,7 +51,7 @@ def collect(
         with lock(path):
             pixels = _open_map(path, shape)  # written by another process meanwhile
             if pixels is None:
-                print(f"decoding {source} once, into {shown(path)} ({needed / 1e9:,.1f} GB)")
+                print(f"decoding {source} once, into {show(path)} ({needed / 1e9:,.1f} GB)")
                 broken = _write_map(path, read, items, shape, source)
                 pixels = _open_map(path, shape)
         assert pixels is not None, f"{path} was written, but cannot be read"

@@ -10,7 +10,7 @@ import torch
 from utils import files
 from utils.config import key
 from utils.errors import UserError
-from utils.files import data_folder, lock, shown
+from utils.files import data_folder, lock, show
 from utils.text.preparation import prepare
 
 VALIDATION_SHARE = 0.1  # the last tenth of the characters
@@ -74,7 +74,7 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
     if not (folder / "alphabet.npy").is_file():
         if data.name != "text":
             raise UserError(
-                f"{shown(folder)}/alphabet.npy is not there: "
+                f"{show(folder)}/alphabet.npy is not there: "
                 f"prepare it with data_preparation.py --text FILE --name {data.name}"
             )
         with lock(folder):
@@ -90,9 +90,9 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
             codes = np.concatenate(codes).astype(np.int32)
         sound = codes.ndim == 1 and len(codes) > 0 and int(codes.max()) < len(alphabet)
     except Exception as problem:  # numpy and zipfile each raise their own for a broken file
-        raise UserError(f"{shown(folder)} cannot be read ({problem}): prepare it again") from None
+        raise UserError(f"{show(folder)} cannot be read ({problem}): prepare it again") from None
     if not sound:
-        raise UserError(f"{shown(folder)} does not fit its alphabet: prepare it again")
+        raise UserError(f"{show(folder)} does not fit its alphabet: prepare it again")
     codes = codes[:FEW] if few else codes
     cut = int(len(codes) * (1 - VALIDATION_SHARE))
     return Text(alphabet, codes[:cut], codes[cut:])

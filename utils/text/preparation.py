@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from utils.errors import UserError
-from utils.files import data_folder, shown
+from utils.files import data_folder, show
 
 FORMATS = ("one_hot", "codes")
 OURS = ("alphabet.npy", "codes.npy", "sample_*.npy")  # files that `write` makes
@@ -104,7 +104,7 @@ def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> i
     no room for one-hot vectors.
     """
     if folder.exists() and not all(any(map(entry.match, OURS)) for entry in folder.iterdir()):
-        raise UserError(f"{shown(folder)} holds other files: choose another --name")
+        raise UserError(f"{show(folder)} holds other files: choose another --name")
     folder.parent.mkdir(parents=True, exist_ok=True)
     needed = len(codes) * len(alphabet) if form == "one_hot" else codes.nbytes
     if needed > shutil.disk_usage(folder.parent).free:
@@ -138,5 +138,5 @@ def prepare(file: Path, name: str, *, raw: bool = False, form: str = "one_hot") 
     alphabet, codes = encode_text(read_blocks(file, raw=raw))
     count = write(folder, alphabet, codes, form)
     samples = f"{count:,} samples" if form == "one_hot" else "one file of codes"
-    print(f"{shown(folder)}: {len(codes):,} characters, an alphabet of {len(alphabet)}, {samples}")
+    print(f"{show(folder)}: {len(codes):,} characters, an alphabet of {len(alphabet)}, {samples}")
     return folder

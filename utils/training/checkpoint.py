@@ -17,7 +17,7 @@ from torch import nn
 from utils import files
 from utils.config import C, Config, build
 from utils.errors import UserError
-from utils.files import shown, write_whole
+from utils.files import show, write_whole
 from utils.training.device import choose_device
 
 FORMAT = 1
@@ -33,7 +33,7 @@ class Content(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise UserError(
-            f"{shown(self.path)} has no {name} in it: train again, or take another --epoch"
+            f"{show(self.path)} has no {name} in it: train again, or take another --epoch"
         )
 
 
@@ -53,28 +53,27 @@ def load(path: Path, kind: str | None = None) -> dict[str, Any]:
                 raise zipfile.BadZipFile
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise UserError(f"no such checkpoint: {shown(path)}") from None
+        raise UserError(f"no such checkpoint: {show(path)}") from None
     except Exception:  # torch, zipfile and pickle each raise their own for a broken file
         raise UserError(
-            f"{shown(path)} is damaged, cut short or no checkpoint: "
+            f"{show(path)} is damaged, cut short or no checkpoint: "
             "train again, or take another --epoch"
         ) from None
     if not isinstance(content, dict) or not content.keys() >= {"format", "kind", "model"}:
-        raise UserError(f"{shown(path)} is no checkpoint of this project: take another --ckpt_name")
+        raise UserError(f"{show(path)} is no checkpoint of this project: take another --ckpt_name")
     if content["format"] != FORMAT:
         raise UserError(
-            f"{shown(path)} has format {content['format']}, this version reads {FORMAT}: "
-            "train again"
+            f"{show(path)} has format {content['format']}, this version reads {FORMAT}: train again"
         )
     if kind is not None and content["kind"] != kind:
         raise UserError(
-            f"{shown(path)} is a checkpoint of {content['kind']}, not of {kind}: "
+            f"{show(path)} is a checkpoint of {content['kind']}, not of {kind}: "
             "take another --ckpt_name"
         )
     return Content(content, path)
 
 
-def epoch_file(folder: Path, epoch: str | int) -> Path:
+def locate_epoch(folder: Path, epoch: str | int) -> Path:
     """Names the file in a run's folder of "last", "best" or a numbered epoch."""
     is_number = isinstance(epoch, int) or epoch.isdecimal()
     return folder / (f"epoch_{int(epoch):04}.pt" if is_number else f"{epoch}.pt")
@@ -87,17 +86,17 @@ def find(run: str, epoch: str | None = None) -> Path:
     """
     folder, shipped = files.checkpoint_folder(run), files.ROOT / "pretrained" / f"{run}.pt"
     if folder.is_dir() and any(folder.glob("*.pt")):
-        path = epoch_file(folder, epoch or "best")
+        path = locate_epoch(folder, epoch or "best")
         if not path.is_file():
             there = ", ".join(sorted(file.stem for file in folder.glob("*.pt")))
-            raise UserError(f"{shown(folder)} has no epoch {epoch or 'best'!r}; there is: {there}")
+            raise UserError(f"{show(folder)} has no epoch {epoch or 'best'!r}; there is: {there}")
         return path
     if not shipped.is_file():
         runs = {file.parent.name for file in (files.ROOT / "checkpoints").glob("*/*.pt")}
         runs |= {file.stem for file in (files.ROOT / "pretrained").glob("*.pt")}
         raise UserError(f"no run {run!r}; there is: {', '.join(sorted(runs)) or 'none yet'}")
     if epoch not in (None, "best"):
-        raise UserError(f"{shown(shipped)} is a shipped file with one epoch: leave --epoch out")
+        raise UserError(f"{show(shipped)} is a shipped file with one epoch: leave --epoch out")
     return shipped
 
 
@@ -107,7 +106,7 @@ def rebuild(model: nn.Module, content: Mapping[str, Any], path: Path) -> None:
         model.load_state_dict(content["model"])
     except (RuntimeError, KeyError, AttributeError, TypeError):
         raise UserError(
-            f"{shown(path)}: its weights do not fit its own config: "
+            f"{show(path)}: its weights do not fit its own config: "
             "train again, or take another --epoch"
         ) from None
 

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from utils.errors import Interrupted, UserError
-from utils.files import csv_text, shown, write_whole
+from utils.files import make_csv, show, write_whole
 from utils.training import checkpoint, distributed
 from utils.training.curves import open_tensorboard
 from utils.training.run import Run
@@ -159,7 +159,7 @@ class Progress:
         settings = json.dumps(dataclasses.asdict(self.task.config), indent=2) + "\n"
         write_whole(self.run.checkpoints / "config.json", settings.encode())
         if self.history:
-            write_whole(self.run.checkpoints / "history.csv", csv_text(self.history).encode())
+            write_whole(self.run.checkpoints / "history.csv", make_csv(self.history).encode())
 
     def restore(self, content: dict[str, Any]) -> None:
         """Goes on from the content of a last.pt."""
@@ -198,7 +198,7 @@ class Progress:
             if not is_finite(value):
                 became = value if isinstance(value, float) else "infinite or no number"
                 last = self.run.checkpoints / "last.pt"
-                good = f"{shown(last)} is the last good checkpoint"
+                good = f"{show(last)} is the last good checkpoint"
                 raise UserError(
                     f"{name} became {became} at step {self.number - 1}: lower "
                     f"training.learning_rate ({good if last.is_file() else 'none was saved yet'})"

@@ -14,7 +14,7 @@ from utils import files
 from utils.command_line import Call
 from utils.config import C, build, override
 from utils.errors import UserError
-from utils.files import shown
+from utils.files import show
 from utils.training import checkpoint, distributed
 
 # What may not change when a run goes on: the model's shape and the order of its data.
@@ -95,7 +95,7 @@ def place_run(config: C, **further: Any) -> Run[C]:
     """Makes a run with the folders of its name. UserError where a folder cannot have it."""
     checkpoints = files.checkpoint_folder(config.model.name)
     results = files.result_folder(config.model.name)
-    place = f"{shown(checkpoints)}/ and {shown(results)}/"
+    place = f"{show(checkpoints)}/ and {show(results)}/"
     return Run(config, checkpoints, results, place, **further)
 
 
@@ -104,7 +104,7 @@ def start_run(call: Call[C]) -> Run[C]:
     run = place_run(call.config)
     if run.files() and not call.overwrite:
         raise UserError(
-            f"{shown(run.checkpoints)} exists: --resume goes on with it, "
+            f"{show(run.checkpoints)} exists: --resume goes on with it, "
             "--overwrite starts it anew, --ckpt_name RUN takes another name"
         )
     return run
@@ -139,8 +139,8 @@ def read_last(run: Run) -> dict[str, Any]:
     last = run.checkpoints / "last.pt"
     if not last.is_file():
         way = "--overwrite starts the run anew" if run.files() else "leave --resume out"
-        raise UserError(f"{shown(last)} is not there, so there is nothing to resume: {way}")
+        raise UserError(f"{show(last)} is not there, so there is nothing to resume: {way}")
     content = checkpoint.load(last, run.config.kind)
     if "training" not in content:
-        raise UserError(f"{shown(last)} holds no training state to resume from")
+        raise UserError(f"{show(last)} holds no training state to resume from")
     return content

@@ -7,23 +7,23 @@ from utils.digits import classifier
 from utils.digits.classifier import (
     DigitClassifier,
     load_classifier,
+    locate_classifier,
     measure_accuracy,
-    shipped_file,
     train_classifier,
 )
 from utils.errors import UserError
 from utils.images import mnist
-from utils.images.data import unit_range
+from utils.images.data import to_unit_range
 from utils.images.mnist import digits
 
 
 def test_shipped_classifiers_are_small_and_read_their_digits():
     for dataset in mnist.DATASETS:
-        assert shipped_file(dataset).stat().st_size < 1_000_000
+        assert locate_classifier(dataset).stat().st_size < 1_000_000
     images = digits("digits")[1]
     classifier = load_classifier("digits")
     assert measure_accuracy(classifier, images) > 0.97
-    features, found = classifier.read(unit_range(images.pixels))
+    features, found = classifier.read(to_unit_range(images.pixels))
     assert features.shape == (359, 128)
     assert found.shape == (359,)
     assert torch.equal(classifier.head(features).argmax(dim=1), found)

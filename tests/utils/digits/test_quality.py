@@ -8,8 +8,8 @@ import torch
 
 from utils.digits.quality import (
     describe_shares,
-    discrepancy,
     frechet_distance,
+    measure_discrepancy,
     measure_moments,
     take_root,
 )
@@ -55,7 +55,7 @@ def test_frechet_distance_of_a_set_to_itself_is_nothing():
 def test_discrepancy_is_unbiased_and_sees_a_shift():
     generator = torch.Generator().manual_seed(0)
     same = [
-        discrepancy(
+        measure_discrepancy(
             torch.randn(200, 3, generator=generator), torch.randn(150, 3, generator=generator)
         )
         for _ in range(40)
@@ -63,11 +63,11 @@ def test_discrepancy_is_unbiased_and_sees_a_shift():
     assert min(same) < 0 < max(same)
     assert abs(np.mean(same)) < 3 * np.std(same) / math.sqrt(40)
     x, y = torch.randn(2, 500, 3, generator=generator)
-    assert discrepancy(x, y + 0.5) > 5 * max(same)
-    assert discrepancy(x, y, part=7) == pytest.approx(discrepancy(x, y))
+    assert measure_discrepancy(x, y + 0.5) > 5 * max(same)
+    assert measure_discrepancy(x, y, part=7) == pytest.approx(measure_discrepancy(x, y))
     # by hand, Z = 1: distance 1 within x, 2 within y, and between them 0, 2, 1 and 1
     k0, k1, k2 = 1.0, math.exp(-0.5), math.exp(-2.0)
-    found = discrepancy(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]]))
+    found = measure_discrepancy(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [2.0]]))
     assert found == pytest.approx(k1 + k2 - 2 * (k0 + k2 + 2 * k1) / 4)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from utils.errors import UserError
 from utils.images import data, files, store
-from utils.images.data import Batches, Images, Rows, split, unit_range
+from utils.images.data import Batches, Images, Rows, split, to_unit_range
 from utils.images.files import load_images
 from utils.images.store import collect
 
@@ -468,9 +468,9 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 def test_bytes_become_floats_between_0_and_1():
     pixels = np.array([0, 51, 255, 128], np.uint8).reshape(1, 1, 2, 2)
     pixels.flags.writeable = False  # as in a memory map
-    assert unit_range(pixels).flatten().tolist() == pytest.approx([0, 0.2, 1, 128 / 255])
+    assert to_unit_range(pixels).flatten().tolist() == pytest.approx([0, 0.2, 1, 128 / 255])
     last = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
-    assert unit_range(np.moveaxis(last, 3, 1)).is_contiguous()
+    assert to_unit_range(np.moveaxis(last, 3, 1)).is_contiguous()
 
 
 def test_too_few_images_for_a_batch():

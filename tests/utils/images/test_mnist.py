@@ -15,7 +15,7 @@ from utils.digits.classifier import load_classifier, measure_accuracy
 from utils.digits.quality import Judge
 from utils.errors import UserError
 from utils.images import mnist
-from utils.images.data import unit_range
+from utils.images.data import to_unit_range
 from utils.images.mnist import digits
 
 
@@ -147,7 +147,7 @@ def test_the_real_mnist_unpacks_offline_and_is_read_by_the_shipped_classifier(
     shutil.copytree(REPOSITORY / "pretrained", raw.parents[3] / "pretrained")
     assert measure_accuracy(load_classifier("mnist"), test) >= 0.985
     judge = Judge("mnist", test.take(slice(0, None, 4)))  # the second half is harder to read
-    distance, shares = judge.score(unit_range(test.take(slice(1, None, 4)).pixels))
+    distance, shares = judge.score(to_unit_range(test.take(slice(1, None, 4)).pixels))
     noise = torch.rand(500, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     assert 50 * distance < judge.score(noise)[0]
     assert min(shares) > 0.05
