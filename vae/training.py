@@ -156,7 +156,9 @@ class VAETask(Task):
         """Learns from pictures (B, C, H, W) in [0, 1] and noise (B, Z)."""
         loss = self.config.loss
         beta = warm_up(loss.beta, number, loss.beta_warmup)
-        capacity = loss.capacity and compute_capacity(loss.capacity, number, loss.capacity_steps)
+        capacity = loss.capacity
+        if capacity is not None:
+            capacity = compute_capacity(capacity, number, loss.capacity_steps)
         x, epsilon = (part.to(self.device) for part in batch)
         x = x.to(memory_format=torch.channels_last)
         self.model.zero_grad()
