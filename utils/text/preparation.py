@@ -81,12 +81,18 @@ def encode_text(blocks: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
     alphabet: the sorted characters, one each. codes: uint8, or uint16 or uint32 where V needs it.
     """
-    alphabet = np.array(sorted(set().union(*blocks)))
-    numbers = alphabet.view(np.uint32)  # in Unicode
-    code_of = np.zeros(numbers[-1] + 1, dtype=np.min_scalar_type(len(alphabet) - 1))
-    code_of[numbers] = np.arange(len(alphabet))
-    encoded = (np.frombuffer(block.encode("utf-32-le"), dtype="<u4") for block in blocks)
-    return alphabet, np.concatenate([code_of[numbers] for numbers in encoded])
+    alphabet = np.array(sorted(set().union(*map(_list_characters, blocks))))
+    code_of = np.zeros(max(256, alphabet[-1] + 1), dtype=np.min_scalar_type(len(alphabet) - 1))
+    code_of[alphabet] = np.arange(len(alphabet))
+    codes = []
+    for encoded, points in map(_encode_block, blocks):
+        if points.dtype == code_of.dtype == np.uint8:  # the same, several times as fast
+            coded = encoded.translate(code_of[:256].tobytes())
+            codes.append(np.frombuffer(coded, dtype=np.uint8))
+        else:
+            codes.append(code_of[points])
+    characters = np.array([chr(point) for point in alphabet])
+    return characters, codes[0] if len(codes) == 1 else np.concatenate(codes)
 
 
 def split_lines(alphabet: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
@@ -94,6 +100,24 @@ def split_lines(alphabet: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
     feeds, returns = (alphabet == "\n")[codes], (alphabet == "\r")[codes]  # (N,) each
     ends = feeds[:-1] | (returns[:-1] & ~feeds[1:])
     return np.split(codes, np.flatnonzero(ends) + 1)
+
+
+def _encode_block(block: str) -> tuple[bytes, np.ndarray]:
+    """Returns a block's characters as bytes and as numbers: uint8 if all are ASCII, else uint32."""
+    coding, kind = ("ascii", np.uint8) if block.isascii() else ("utf-32-le", np.uint32)
+    encoded = block.encode(coding)
+    return encoded, np.frombuffer(encoded, dtype=kind)
+
+
+def _list_characters(block: str) -> set[int]:
+    """Returns the numbers of the characters that occur in a block."""
+    encoded, points = _encode_block(block)
+    if points.dtype == np.uint8:
+        usual = set(encoded[:10_000])
+        return usual | set(encoded.translate(None, delete=bytes(usual)))  # the few others
+    present = np.zeros(0x110000, dtype=bool)  # every Unicode character
+    present[points] = True
+    return set(np.flatnonzero(present).tolist())
 
 
 def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> int:
