@@ -67,5 +67,5 @@ def report(mistake: str) -> int:
 
 
 def _speaks() -> bool:
-    """Whether this process speaks for all that torchrun has started on its machine."""
+    """Tells whether this process speaks for all that torchrun has started on its machine."""
     return os.environ.get("LOCAL_RANK", "0") == "0"

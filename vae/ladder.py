@@ -98,7 +98,7 @@ class Rung(nn.Module):
         self.spread = nn.Conv2d(maps, features, kernel_size=1)  # (B, F, H, W)
 
     def infer(self, h: torch.Tensor, seen: torch.Tensor) -> Posterior:
-        """The decoder's and the encoder's features (B, F, H, W) -> mu and logvar (B, M, H, W)."""
+        """Infers mu, logvar (B, M, H, W) from the decoder's and encoder's features (B, F, H, W)."""
         return Posterior(*self.meeting(torch.cat([h, seen], dim=1)).chunk(2, dim=1))
 
     def forward(self, h: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
