@@ -137,6 +137,27 @@ def test_tests_do_not_import_one_another():
                 assert module.startswith("tests.helpers"), f"{file.name} imports {module}"
 
 
+def statements_of(function):
+    """Yields what is in a function, but not in the functions within it."""
+    for node in ast.iter_child_nodes(function):
+        if not isinstance(node, ast.FunctionDef | ast.Lambda):
+            yield node
+            yield from statements_of(node)
+
+
+def test_no_test_ends_without_a_word():
+    """Where something is missing a test skips, with its reason: a return would count as passed."""
+    for file in files_of("tests"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.FunctionDef) and node.name.startswith("test_")):
+                continue
+            for part in statements_of(node):
+                assert not isinstance(part, ast.Return), f"{file.name}: {node.name} returns"
+                if isinstance(part, ast.Call) and ast.unparse(part.func) == "pytest.skip":
+                    reason = part.args or [k for k in part.keywords if k.arg == "reason"]
+                    assert reason, f"{file.name}: {node.name} skips without a reason"
+
+
 def test_importing_does_nothing():
     modules = [
         ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)

@@ -1,5 +1,7 @@
 """The adversarial autoencoder: its networks, its phases, and what lambda leaves of its gradient."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional
@@ -7,6 +9,8 @@ from torch.nn import functional
 import models.aae.train
 from models.aae.modules import Autoencoder, Discriminator, ModelConfig
 from models.aae.train import encode_pictures
+from tests.helpers.by_hand import Adam, assert_same_weights, average, rate_share, train
+from tests.helpers.distributed_worker import in_double
 from tests.helpers.phases import moving
 from tests.helpers.repository import REPOSITORY
 from utils import config
@@ -112,6 +116,37 @@ def test_losses_of_a_step_by_hand(monkeypatch):
     assert losses["train_adversarial_nats"] == pytest.approx(-of_latents.log().mean().item())
     expected = -(of_prior.log().mean() + (1 - of_latents).log().mean()) / 2
     assert losses["train_discriminator_nats"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_short_training_is_the_one_written_out(tmp_path):
+    """Both networks' steps, at their own rates, and the mean of the autoencoder's weights."""
+    rates = {"learning_rate": 0.003, "discriminator_rate": 0.001, "final_rate": 0.1}
+    with in_double(True):
+        task = small_task(epochs=1, beta1=0.3, average=0.15, lambda_=0.7, **rates)
+        autoencoder, discriminator = (
+            copy.deepcopy(task.modules[name]) for name in ("autoencoder", "discriminator")
+        )
+        mean = copy.deepcopy(autoencoder)
+        one, other = (
+            Adam(list(net.parameters()), 0.3, 0.999) for net in (autoencoder, discriminator)
+        )
+        torch.manual_seed(7)
+        for number, (x, _) in enumerate(task.loader.epoch(1), 1):
+            share = rate_share(number, 0, 10, 0.1)
+            z = autoencoder.encoder(x)
+            error = ((torch.sigmoid(autoencoder.decoder(z)) - x) ** 2).mean()
+            loss = 0.7 * error - 0.3 * torch.sigmoid(discriminator(z)).log().mean()
+            one.step(torch.autograd.grad(loss, list(autoencoder.parameters())), 0.003 * share)
+            of_prior = torch.sigmoid(discriminator(torch.randn(32, 3)))
+            of_latents = torch.sigmoid(discriminator(z.detach()))
+            loss = -(of_prior.log().mean() + (1 - of_latents).log().mean()) / 2
+            other.step(torch.autograd.grad(loss, list(discriminator.parameters())), 0.001 * share)
+            average(mean, autoencoder, 0.15, number)
+        assert number == task.loader.steps == 10
+        train(task, tmp_path, seed=7)
+        assert_same_weights(task.modules["autoencoder"], autoencoder, "the autoencoder's")
+        assert_same_weights(task.modules["discriminator"], discriminator, "the discriminator's")
+        assert_same_weights(task.model, mean, "the mean of the autoencoder's")
 
 
 def test_it_learns_to_reconstruct_and_the_latents_come_to_the_prior(tmp_path):

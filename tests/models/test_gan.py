@@ -1,5 +1,7 @@
 """The GAN, layer by layer and phase by phase."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,8 @@ import models.gan.train
 from benchmarks.studies.gan import build_their_generator
 from models.gan.modules import Discriminator, Generator, ModelConfig
 from models.gan.test import interpolate_linearly, interpolate_on_sphere
+from tests.helpers.by_hand import Adam, assert_same_weights, average, rate_share, train
+from tests.helpers.distributed_worker import in_double
 from tests.helpers.phases import moving
 from tests.helpers.repository import REPOSITORY
 from utils import config
@@ -123,6 +127,47 @@ def test_the_discriminator_moves_first_then_the_generator(monkeypatch):
         {"generator": (False, False), "discriminator": (True, True)},
         {"generator": (True, True), "discriminator": (False, False)},
     ]
+
+
+def test_a_short_training_is_the_one_written_out(tmp_path):
+    """Both networks' steps, at their own rates, and the mean of the generator's weights."""
+    rates = {"learning_rate": 0.003, "discriminator_rate": 0.001, "final_rate": 0.1}
+    with in_double(True):
+        task = small_task(epochs=3, beta1=0.3, average=0.15, **rates)
+        generator, discriminator = (
+            copy.deepcopy(task.modules[name]) for name in ("generator", "discriminator")
+        )
+        mean, number, losses = copy.deepcopy(generator), 0, []
+        one, other = (
+            Adam(list(net.parameters()), 0.3, 0.999) for net in (generator, discriminator)
+        )
+        torch.manual_seed(7)
+        for epoch in (1, 2, 3):
+            for x, _ in task.loader.epoch(epoch):
+                number += 1
+                share = rate_share(number, 0, 6, 0.1)
+                fake = generator(torch.randn(32, 5))
+                of_real = torch.sigmoid(discriminator(2 * x - 1))
+                of_fake = torch.sigmoid(discriminator(fake.detach()))
+                loss = -(of_real.log().mean() + (1 - of_fake).log().mean()) / 2
+                losses.append([0.0, loss.item()])
+                parameters = list(discriminator.parameters())
+                other.step(torch.autograd.grad(loss, parameters), 0.001 * share)
+                loss = -torch.sigmoid(discriminator(fake)).log().mean()
+                losses[-1][0] = loss.item()
+                one.step(torch.autograd.grad(loss, list(generator.parameters())), 0.003 * share)
+                average(mean, generator, 0.15, number)
+        history = train(task, tmp_path, seed=7)
+        assert number == 6
+        assert_same_weights(task.modules["generator"], generator, "the generator's")
+        assert_same_weights(task.modules["discriminator"], discriminator, "the discriminator's")
+        assert_same_weights(task.model, mean, "the mean of the generator's")
+        pairs = zip(losses[::2], losses[1::2], strict=True)
+        for row, (first, second) in zip(history, pairs, strict=True):
+            for place, who in enumerate(("generator", "discriminator")):
+                nats = (first[place] + second[place]) / 2
+                assert row[f"train_{who}_nats"] == pytest.approx(nats, rel=1e-8)
+        assert history[-1]["learning_rate"] == pytest.approx(0.003 * 0.1)
 
 
 def test_generator_and_discriminator_learn():

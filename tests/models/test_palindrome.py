@@ -1,5 +1,6 @@
 """models/palindrome: the digits and their split, what the network reads, its runs and mistakes."""
 
+import copy
 import json
 import math
 import re
@@ -20,8 +21,12 @@ from models.palindrome.data import (
     validation_set,
 )
 from models.palindrome.modules import Model, ModelConfig
-from models.palindrome.train import score, score_validation
+from models.palindrome.train import Config, LastDigit, score, score_validation
+from tests.helpers.by_hand import assert_same_weights, clip, train
 from tests.helpers.comparing import rows
+from tests.helpers.distributed_worker import in_double
+from tests.helpers.repository import REPOSITORY
+from utils.config import override, read_config
 
 TRAIN, TEST = models.palindrome.train.main, models.palindrome.test.main
 SMALL = "--hidden_size 8 --batches 6 --batch_size 8 --epochs 4 --device cpu"
@@ -131,6 +136,42 @@ def test_dropout_is_in_training_only():
     whole = small_model(dropout=0.0)
     assert torch.equal(model(x), model(x))
     assert torch.equal(model(x), whole(x)), "nothing is dropped, and nothing is scaled"
+
+
+def test_a_short_training_is_the_one_written_out(tmp_path):
+    """RMSprop (Tieleman & Hinton 2012): the gradient over the root of its mean square."""
+    config = read_config(REPOSITORY / "models" / "palindrome" / "config.json", Config)
+    changes = {("model", "hidden_size"): 5, ("data", "batches"): 3, ("data", "validation"): 20}
+    training = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "clip_norm": 0.1}
+    changes |= {("training", name): value for name, value in training.items()}
+    config = override(config, changes | {("training", "device"): "cpu"})
+    assert config.model.dropout > 0
+    with in_double(True):
+        torch.manual_seed(0)
+        task = LastDigit(Model(config.model), config)
+        model, nats, right, clipped = copy.deepcopy(task.model), [], [], []
+        parameters = list(model.parameters())
+        squares = [torch.zeros_like(p) for p in parameters]
+        torch.manual_seed(7)  # the same dropout
+        for epoch in (1, 2):
+            for (digits,) in task.loader.epoch(epoch):
+                read, last = digits[:, :-1].long(), digits[:, -1].long()
+                logits = model(read)
+                loss = -logits.log_softmax(dim=1)[torch.arange(8), last].mean()
+                gradients, was_long = clip(torch.autograd.grad(loss, parameters), 0.1)
+                with torch.no_grad():
+                    for p, g, square in zip(parameters, gradients, squares, strict=True):
+                        square.copy_(0.99 * square + 0.01 * g**2)
+                        p.copy_(p - 0.01 * g / (square.sqrt() + 1e-8))
+                nats.append(loss.item())
+                right.append((logits.argmax(dim=1) == last).double().mean().item())
+                clipped.append(was_long)
+        history = train(task, tmp_path, seed=7)
+        assert any(clipped), "or nothing is known of the clipping"
+        assert_same_weights(task.model, model)
+        for row, first in zip(history, (0, 3), strict=True):
+            assert row["train_nats"] == pytest.approx(sum(nats[first : first + 3]) / 3, rel=1e-9)
+            assert row["train_accuracy"] == pytest.approx(sum(right[first : first + 3]) / 3)
 
 
 def test_accuracy_and_nats_are_counted_right():

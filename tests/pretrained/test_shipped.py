@@ -38,7 +38,10 @@ def shakespeare():
 
 @pytest.mark.parametrize(("kind", "settings"), TEXTS)
 def test_shipped_checkpoint_is_what_it_says(kind, settings, shakespeare, shipped):
-    """Where tinyshakespeare is not there, its models are asked for everything but their losses."""
+    """Where tinyshakespeare is not there, its models are asked for everything but their losses.
+
+    The skip says so.
+    """
     config_file = REPOSITORY / "models" / kind / f"{settings}.json"
     saved = json.loads(config_file.read_text(encoding="utf-8"))
     name = saved["model"]["name"]
@@ -54,7 +57,7 @@ def test_shipped_checkpoint_is_what_it_says(kind, settings, shakespeare, shipped
     model, config, _ = load_text_model(Config, Model, name)
     if settings != "config":
         if shakespeare is None:
-            return
+            pytest.skip("data/raw/tinyshakespeare.txt is not there: all but the losses was checked")
         prepare(shakespeare, "tinyshakespeare", raw=True, form="codes")
     text = load_text(config.data)
     assert text.alphabet == content["alphabet"]

@@ -181,12 +181,12 @@ def test_every_key_of_every_command_has_its_forms(
     assert long.overrides == {(section, key): default}
     if short is not None:
         assert call_of(name, [f"--{short}={text}"], monkeypatch) == long
-        return
-    command = vae.main if name == "vae" else importlib.import_module(f"models.{name}.train").main
-    assert command([f"--{key}={text}"]) == 2
-    err = capsys.readouterr().err
-    shared = [f"--{s}.{k}" for n, s, k, *_ in KEYS if (n, k) == (name, key)]
-    assert err == f"error: --{key} may be {' or '.join(shared)}: give one of them in full\n"
+    else:
+        module = "main" if name == "vae" else f"models.{name}.train"
+        assert importlib.import_module(module).main([f"--{key}={text}"]) == 2
+        err = capsys.readouterr().err
+        shared = [f"--{s}.{k}" for n, s, k, *_ in KEYS if (n, k) == (name, key)]
+        assert err == f"error: --{key} may be {' or '.join(shared)}: give one of them in full\n"
 
 
 @pytest.mark.parametrize("name", [*MODELS, "vae"])
