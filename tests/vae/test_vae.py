@@ -195,6 +195,39 @@ def test_whitening_and_back():
     assert torch.allclose(whitening.restore(white), mu, atol=1e-9)
 
 
+def test_whitening_takes_the_width_of_the_posteriors_in():
+    """z ~ q(z) over the data, not the means alone, comes out with covariance I."""
+    torch.manual_seed(0)
+    mu = torch.randn(500, 3, dtype=torch.float64) @ torch.randn(3, 3, dtype=torch.float64) + 2
+    logvar = torch.randn(500, 3, dtype=torch.float64) + torch.tensor([1.0, 0.0, -4.0])
+    whitening = Whitening.of(mu, logvar)
+    centred = mu - mu.mean(dim=0)
+    covariance = centred.T @ centred / 499 + logvar.exp().mean(dim=0).diag()
+    assert torch.allclose(whitening.root @ whitening.root.T, covariance)
+    assert torch.allclose(whitening.mean, mu.mean(dim=0))
+    z = reparametrise(mu.repeat(400, 1), logvar.repeat(400, 1))
+    white = whitening.whiten(z)
+    assert torch.allclose(white.mean(dim=0), torch.zeros(3).double(), atol=0.02)
+    assert torch.allclose(torch.cov(white.T), torch.eye(3).double(), atol=0.02)
+    assert whitening.whiten(mu).var(dim=0).min() < 0.7, "the means alone are narrower"
+    one = Whitening.of(mu[:, :1], logvar[:, :1])
+    assert one.root.shape == (1, 1), "a single latent has a covariance, too"
+
+
+def test_the_places_of_a_turn_in_numbers():
+    """Of -45 and 45 degrees: the 2.5 and 97.5 % points; between them a line through the middle."""
+    torch.manual_seed(0)
+    mu = torch.randn(4001, 1, dtype=torch.float64)
+    logvar = torch.full_like(mu, -50.0)
+    rotation = Rotation.by_mirroring(mu, logvar, -mu)
+    turned = rotation.turn(mu[:2], torch.tensor([-45.0, 0.0, 45.0]))[..., 0]
+    low, high = torch.quantile(mu, torch.tensor([0.025, 0.975]).double()).tolist()
+    expected = [low, (low + high) / 2, high]
+    found = sorted(turned[0].tolist())
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert torch.equal(turned[0], turned[1]), "wherever it was turned before"
+
+
 def test_both_estimates_find_the_direction_of_yaw():
     hidden, mu, logvar, yaw = cloud_with_a_yaw()
     white = Whitening.of(mu, logvar).whiten(mu)

@@ -36,6 +36,12 @@ class LineTraining(TrainingSection):
 
 
 @dataclass(frozen=True)
+class ScheduledTraining(LineTraining):
+    warmup_steps: int = 4
+    final_rate: float = 0.5
+
+
+@dataclass(frozen=True)
 class WholeConfig(Config):
     kind = "line"
     model: LineConfig
@@ -113,6 +119,62 @@ def test_a_line_is_learned_and_reported(repository, capsys):
     weight, bias = (content["model"][name].item() for name in ("weight", "bias"))
     assert (weight, bias) == pytest.approx((3, -1), abs=0.1)
     assert (repository / "results" / "line" / "loss.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([3.0, 2.0, 2.0, 1.0], [1, 2, 4]),
+        ([1.0, 2.0, 1.0, 0.5], [1, 4]),
+        ([4.0, 3.0, 5.0, 3.0], [1, 2]),
+    ],
+)
+def test_the_files_of_an_epoch_are_saved_in_order(losses, best, repository, monkeypatch):
+    """last.pt comes last: killed before it, the epoch is done again and finds no better best.pt."""
+    saved, save = [], checkpoint.save
+
+    def recording(path, content):
+        saved.append((content["epoch"], path.name, (path.parent / "history.csv").is_file()))
+        save(path, content)
+
+    left = iter(losses)
+    monkeypatch.setattr(checkpoint, "save", recording)
+    monkeypatch.setattr(Line, "validate", lambda self: {"val_squared": next(left)})
+    monkeypatch.setattr(Line, "milestones", (2,))
+    train("line", epochs=4)
+    expected = []
+    for epoch in range(1, 5):
+        names = [f"epoch_{epoch:04}.pt"] * (epoch in (2, 4)) + ["best.pt"] * (epoch in best)
+        expected += [(epoch, name) for name in [*names, "last.pt"]]
+    assert [one[:2] for one in saved] == expected
+    assert [one[2] for one in saved if one[1] == "last.pt"] == [False, True, True, True]
+    folder = repository / "checkpoints" / "line"
+    assert checkpoint.load(folder / "best.pt", "line")["epoch"] == best[-1]
+    assert [float(row["val_squared"]) for row in rows(folder)] == losses
+    for name in ("epoch_0002.pt", "best.pt"):
+        assert "training" not in checkpoint.load(folder / name, "line")
+
+
+def test_a_row_is_the_mean_of_the_epochs_steps(repository, monkeypatch):
+    """Losses 1, 2, 3, ... of 6 steps an epoch; the rate climbs, then falls along half a cosine."""
+    rates, step = [], Line.step
+
+    def counting(self, batch, number):
+        step(self, batch, number)
+        rates.append(self.optimizers["sgd"].param_groups[0]["lr"])
+        assert len(rates) == number
+        return {"train_squared": float(number)}
+
+    monkeypatch.setattr(Line, "step", counting)
+    training = ScheduledTraining(epochs=2, batch_size=16, seed=0, device="cpu")
+    config = WholeConfig(LineConfig(name="line"), training)
+    with open_run(Call(config, {})) as run:
+        history = fit(Line(run.config), run, quiet=True)
+    assert [row["train_squared"] for row in history] == [3.5, 9.5]
+    assert [row["step"] for row in history] == [6, 12]
+    assert rates[:4] == pytest.approx([0.025, 0.05, 0.075, 0.1])
+    assert rates[7] == pytest.approx(0.075), "half-way between the peak and its half"
+    assert rates[-1] == pytest.approx(0.05)
 
 
 def test_a_line_goes_on_exactly(repository):
