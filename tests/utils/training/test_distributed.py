@@ -1,5 +1,7 @@
 """Two processes train as one does; rank 0 alone writes; they stop and go on together."""
 
+import copy
+import importlib
 import json
 import os
 import shutil
@@ -11,11 +13,14 @@ import time
 import pytest
 import torch
 
+from tests.helpers.by_hand import Adam, average, rate_share
 from tests.helpers.comparing import assert_same, rows
-from tests.helpers.distributed_worker import outcome
+from tests.helpers.distributed_worker import in_double, outcome
 from tests.helpers.repository import REPOSITORY, training_files
 from tests.helpers.trainable import TOGETHER
 from utils import files
+from utils.command_line import parse
+from utils.digits.training import load_digits
 from utils.errors import UserError
 from utils.training import checkpoint, distributed
 
@@ -27,6 +32,7 @@ TEXT = "--batch_size 16 --training.length 16 --warmup_steps 2 --training.epochs 
 TEXT += " --prompts 1 --prompt_length 9 --protocol.length 9 --device cpu"
 VAE = "--images 104 --held_out 8 --batch_size 8 --epochs 4 --z_dim 3 --device cpu"
 GAN = "--dataset digits --batch_size 200 --epochs 1 --device cpu"
+DIGITS = "--dataset digits --batch_size 400 --epochs 2 --z_dim 3 --average 0.2 --device cpu"
 DROPPING = f"{TEXT} --hidden_size 8 --dropout 0.3 --carry_state true"
 
 
@@ -38,6 +44,15 @@ JOBS = {name: job(*TOGETHER[name][::2], "--ckpt_name", name) for name in TOGETHE
 # At the rate that ships, a VAE's rounding grows within 50 steps to more than what is asked here: so
 # it is compared at a small rate, and at its own in float64.
 JOBS["vae64"] = job("main", VAE, "--ckpt_name", "vae64", double=True)
+# Two networks against each other: in float64, since Adam makes a rounding of small gradients large.
+TWO_NETWORKS = {
+    "gan": f"{DIGITS} --beta1 0.4",
+    "aae": f"{DIGITS} --hidden_size 16 --lambda_ 0.6",
+}
+JOBS |= {
+    f"{kind}64": job(f"models.{kind}.train", options, f"--ckpt_name={kind}64", double=True)
+    for kind, options in TWO_NETWORKS.items()
+}
 LSTM, GAN_MODULE = "models.lstm.train", "models.gan.train"
 JOBS |= {
     "whole": job(LSTM, DROPPING, "--ckpt_name", "whole"),
@@ -113,6 +128,88 @@ def test_two_processes_learn_what_one_does(name, together, tmp_path, monkeypatch
         for folder in (tmp_path / "alone", root / "0")
     ]
     assert models[0].keys() == models[1].keys()
+
+
+def networks_of(kind, config):
+    """The two networks of a configuration, made in the order in which the command makes them."""
+    modules = importlib.import_module(f"models.{kind}.modules")
+    if kind == "gan":
+        return modules.Generator(config.model), modules.Discriminator()
+    return modules.Autoencoder(config.model), modules.Discriminator(config.model)
+
+
+def gan_losses(generator, discriminator, x):
+    """Yields the loss of each network's turn, in their order, on the same noise."""
+    fake = generator(torch.randn(len(x), 3))
+    of_real, of_fake = (torch.sigmoid(discriminator(some)) for some in (2 * x - 1, fake.detach()))
+    yield -(of_real.log().mean() + (1 - of_fake).log().mean()) / 2
+    yield -torch.sigmoid(discriminator(fake)).log().mean()
+
+
+def aae_losses(autoencoder, discriminator, x):
+    decoded, z = autoencoder(x)
+    adversarial = -torch.sigmoid(discriminator(z)).log().mean()
+    yield 0.6 * ((decoded - x) ** 2).mean() + 0.4 * adversarial
+    of_prior, of_latents = (
+        torch.sigmoid(discriminator(some)) for some in (torch.randn_like(z), z.detach())
+    )
+    yield -(of_prior.log().mean() + (1 - of_latents).log().mean()) / 2
+
+
+@pytest.mark.parametrize("kind", TWO_NETWORKS)
+def test_two_networks_learn_on_two_ranks_what_one_process_reckons(kind, together):
+    """Each half of a batch with its own noise (and normalisation), the gradients averaged."""
+    module = importlib.import_module(f"models.{kind}.train")
+    file = REPOSITORY / "models" / kind / "config.json"
+    config = parse(TWO_NETWORKS[kind].split(), "", module.Config, file).config
+    training = config.training
+    losses = gan_losses if kind == "gan" else aae_losses
+    with in_double(True):
+        torch.manual_seed(training.seed)
+        nets = networks_of(kind, config)
+        parts = load_digits(config.data)
+        task = (module.GANTask if kind == "gan" else module.AAETask)(*nets, *parts, config)
+        replicas = [nets[0], copy.deepcopy(nets[0])]  # the normalisations' statistics differ
+        other, mean = nets[1], copy.deepcopy(nets[0])
+        states = [torch.get_rng_state()]
+        torch.manual_seed(training.seed + 1)  # rank 1 draws its own
+        states.append(torch.get_rng_state())
+        rates = (training.discriminator_rate, training.learning_rate)
+        turns = [  # the networks that step, their optimiser, its peak rate
+            ([other], Adam(list(other.parameters()), training.beta1, 0.999), rates[0]),
+            (replicas, Adam(list(replicas[0].parameters()), training.beta1, 0.999), rates[1]),
+        ]
+        turns = turns if kind == "gan" else turns[::-1]
+        number = 0
+        for epoch in (1, 2):
+            for x, _ in task.loader.epoch(epoch):
+                number += 1
+                share = rate_share(number, 0, 2 * task.loader.steps, training.final_rate)
+                running = [
+                    losses(net, other, half) for net, half in zip(replicas, x.chunk(2), strict=True)
+                ]
+                for stepping, adam, rate in turns:
+                    found = []
+                    for rank in (0, 1):
+                        torch.set_rng_state(states[rank])
+                        loss = next(running[rank])
+                        states[rank] = torch.get_rng_state()
+                        parameters = list(stepping[rank % len(stepping)].parameters())
+                        found.append(torch.autograd.grad(loss, parameters, retain_graph=True))
+                    adam.step([(a + b) / 2 for a, b in zip(*found, strict=True)], rate * share)
+                    for replica in stepping[1:]:
+                        with torch.no_grad():
+                            for p, new in zip(replica.parameters(), adam.parameters, strict=True):
+                                p.copy_(new)
+                average(mean, replicas[0], training.average, number)
+    root, outcomes = together
+    assert [of_rank[f"{kind}64"]["status"] for of_rank in outcomes] == [0, 0]
+    last = checkpoint.load(root / "0" / "checkpoints" / f"{kind}64" / "last.pt")
+    saved = last["training"]["task"]["modules"] | {"model": last["model"]}
+    for name, net in {task.network: replicas[0], "discriminator": other, "model": mean}.items():
+        for key, value in net.state_dict().items():
+            assert torch.allclose(saved[name][key], value, rtol=1e-7, atol=1e-8), (name, key)
+    assert number == 2 * 3
 
 
 def test_rank_0_alone_writes(together):
