@@ -406,36 +406,36 @@ def written_out() -> Iterator[Row]:
             "take objective beta_vae, or network digits",
         ),
         ("--ckpt_name=new --data={}/nothing", "no such folder or file", "images are a folder"),
-        ("--ckpt_name=new --data={}/empty", "empty/ has no images in it", ".jpg, .jpeg, .png"),
+        ("--ckpt_name=new --data={}/empty", "empty/ has no images in it", "a folder of pictures"),
         (
             "--ckpt_name=new --data={}/broken",
-            "none of its 1 image files can be read",
+            "none of its 1 files can be read",
             "pictures that an image",
         ),
         (
             "--ckpt_name=new --data={}/mine/good.txt",
             "is no source of images",
-            "a folder of images, or one",
+            "a folder of pictures, a .npy",
         ),
         (
-            "--ckpt_name=new --data={}/mine/floats.npz",
-            "float32 (9, 64, 64)",
-            "right would be one array, uint8",
+            "--ckpt_name=new --data={}/mine/complex.npz",
+            "complex64 (9, 64, 64)",
+            "right would be one array of numbers",
         ),
         (
             "--ckpt_name=new --data={}/mine/cut.npz",
             "cut.npz cannot be read",
-            "right would be one array, uint8",
+            "right would be one array of numbers",
         ),
         (
             "--ckpt_name=new --data={}/mine/objects.npz",
             "of Python objects",
-            "right would be one array, uint8",
+            "right would be one array of numbers",
         ),
         (
             "--ckpt_name=new --data={}/mine/good.npy",
             "good.npy cannot be read",
-            "right would be one array, uint8",
+            "right would be one array of numbers",
         ),
         ("--ckpt_name=new --data={}/celeba", "is no whole CelebA", "which needs none"),
         (
@@ -459,7 +459,7 @@ def written_out() -> Iterator[Row]:
         (
             "--task=rotate --ckpt_name=vae --image={}/broken/notes.png",
             "notes.png is no picture that can be read",
-            "JPEG, PNG",
+            "Pillow here cannot read it",
         ),
         ("--task=rotate --ckpt_name=vae-size", "pictures are 32 x 32", "not 64 x 64"),
         ("--task=random_generation --num_samples=0", "0 is not a number", ">= 1"),
@@ -568,9 +568,9 @@ def pictures(root: Path) -> None:
     (root / "broken" / "notes.png").write_bytes(b"no picture")
     mine = root / "mine"
     shutil.copy(root / "photos" / "0.png", mine / "picture.png")
-    np.savez(mine / "floats.npz", faces=np.zeros((9, 64, 64), dtype=np.float32))
+    np.savez(mine / "complex.npz", faces=np.zeros((9, 64, 64), dtype=np.complex64))
     np.savez(mine / "objects.npz", faces=np.array([{"a": 1}], dtype=object))
-    (mine / "cut.npz").write_bytes((mine / "floats.npz").read_bytes()[:999])
+    (mine / "cut.npz").write_bytes((mine / "complex.npz").read_bytes()[:999])
     (mine / "good.npy").write_bytes(b"no array")
 
 

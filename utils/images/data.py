@@ -18,6 +18,7 @@ import torch
 from utils.errors import UserError
 
 MEMORY_LIMIT = 10**9  # bytes of pixels; more than that stays on disk
+BLOCK = 256  # pictures that are compared at a time
 SAMPLE = 1000  # pictures whose values a summary gives the range of
 Shape = tuple[int, int, int]  # (C, H, W)
 
@@ -116,16 +117,30 @@ def to_unit_range(pixels: np.ndarray) -> torch.Tensor:
 def split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     """Splits images into training and validation: `share` of them, chosen by the seed, validate.
 
-    Both keep the order of the whole. UserError where there are fewer than two images.
+    Both keep the order of the whole. UserError where there are fewer than two images, or where all
+    are alike, so that there is nothing to learn.
     """
     if len(images) < 2:
         raise UserError(
             f"{images.source} has {len(images)} image, too few to keep some for validation: "
             "take at least 2"
         )
+    if all_alike(images.pixels):
+        raise UserError(
+            f"{images.source}: all {len(images):,} images are alike, with values "
+            f"{images.pixels[0].min()} to {images.pixels[0].max()} of 0 to 255: there is nothing "
+            "to learn from, right would be different ones"
+        )
     order = np.random.default_rng(seed).permutation(len(images))
     kept = min(max(round(share * len(images)), 1), len(images) - 1)
     return images.take(np.sort(order[kept:])), images.take(np.sort(order[:kept]))
+
+
+def all_alike(pixels: np.ndarray | Rows) -> bool:
+    """Tells whether all pictures (N, C, H, W) are the same; mostly it looks at a few only."""
+    first = pixels[:1]
+    starts = range(0, len(pixels), BLOCK)
+    return all((pixels[start : start + BLOCK] == first).all() for start in starts)
 
 
 @dataclass

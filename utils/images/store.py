@@ -8,32 +8,42 @@ import hashlib
 import math
 import os
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from utils import files
 from utils.errors import UserError
 from utils.files import lock, show
 from utils.images.data import Shape
+from utils.images.levels import Levels
+from utils.images.pictures import Unreadable, quiet_pillow
 
-Read = Callable[[Any], np.ndarray | None]  # an item -> uint8 (C, H, W); None: it is unreadable
+Read = Callable[[Any], np.ndarray]  # an item -> uint8 (C, H, W), or Unreadable
+Keep = Callable[[int, np.ndarray], Any]  # keep(n, picture) of the n-th that could be read
+Broken = tuple[Any, Unreadable]
 BLOCK = 256  # pictures under way at a time, so that the queue never holds them all
+SAMPLE = 100  # pictures of a larger set that are looked at first, for what is black and white
 ABANDONED = 3600  # seconds without a write, after which a half-written file is nobody's
 HEADER = 128  # bytes of a .npy file before its numbers
+FORM = 2  # of the files below data/images/: one that is decoded otherwise has another
 
 
 def collect(
-    read: Read, items: Sequence[Any], shape: Shape, key: tuple, source: str, memory_limit: int
-) -> tuple[np.ndarray, list[Any]]:
-    """Reads every item with read(item) into uint8 (N, C, H, W); returns them and the unreadable.
+    read: Read,
+    items: Sequence[Any],
+    shape: Shape,
+    key: tuple,
+    source: str,
+    memory_limit: int,
+    levels: Levels,
+) -> np.ndarray:
+    """Reads every item with read(item) into uint8 (N, C, H, W), and says which were skipped.
 
     UserError where that is all of them. The array is in memory, or above memory_limit a map of
     data/images/<digest of key and shape>.npy, used again as long as the key is the same.
@@ -41,36 +51,43 @@ def collect(
     needed = len(items) * math.prod(shape)
     if needed <= memory_limit:
         pixels = np.empty((len(items), *shape), np.uint8)
-        broken = _read_all(read, items, source, pixels.__setitem__)
-        return pixels[: len(items) - len(broken)], broken
-    # repr, since a file's name need not be valid text.
-    digest = hashlib.sha256(repr((key, shape)).encode()).hexdigest()[:32]
-    path = files.ROOT / "data" / "images" / f"{digest}.npy"
-    pixels, broken = _open_map(path, shape), []
-    if pixels is None:
-        with lock(path):
-            pixels = _open_map(path, shape)  # written by another process meanwhile
-            if pixels is None:
-                print(f"decoding {source} once, into {show(path)} ({needed / 1e9:,.1f} GB)")
-                broken = _write_map(path, read, items, shape, source)
-                pixels = _open_map(path, shape)
-        assert pixels is not None, f"{path} was written, but cannot be read"
-    return pixels, broken
+        notes, kept = _decode(read, items, source, levels, lambda: pixels.__setitem__)
+        pixels = pixels[:kept]
+    else:
+        # repr, since a file's name need not be valid text.
+        digest = hashlib.sha256(repr((key, shape, FORM)).encode()).hexdigest()[:32]
+        path = files.ROOT / "data" / "images" / f"{digest}.npy"
+        found = _open_map(path, shape)
+        if found is None:
+            with lock(path):
+                found = _open_map(path, shape)  # written by another process meanwhile
+                if found is None:
+                    print(f"decoding {source} once, into {show(path)} ({needed / 1e9:,.1f} GB)")
+                    _write_map(path, read, items, shape, source, levels)
+                    found = _open_map(path, shape)
+            assert found is not None, f"{path} was written, but cannot be read"
+        pixels, notes = found
+    if notes:
+        print(notes)
+    return pixels
 
 
-def _open_map(path: Path, shape: Shape) -> np.ndarray | None:
-    """Opens a memory map (N, C, H, W) written before; None where there is no sound one."""
+def _open_map(path: Path, shape: Shape) -> tuple[np.ndarray, str] | None:
+    """Opens a memory map (N, C, H, W) written before, and its notes; None where none is sound."""
     try:
         pixels = np.lib.format.open_memmap(path, mode="r")
+        with open(path, "rb") as file:
+            file.seek(HEADER + pixels.nbytes)
+            notes = file.read().decode("utf-8")
     except (OSError, ValueError):
         return None
-    return pixels if pixels.dtype == np.uint8 and pixels.shape[1:] == shape else None
+    return (pixels, notes) if pixels.dtype == np.uint8 and pixels.shape[1:] == shape else None
 
 
 def _write_map(
-    path: Path, read: Read, items: Sequence[Any], shape: Shape, source: str
-) -> list[Any]:
-    """Writes every picture that can be read into a .npy file; returns the items that cannot.
+    path: Path, read: Read, items: Sequence[Any], shape: Shape, source: str, levels: Levels
+) -> None:
+    """Writes every picture that can be read into a .npy file, and behind them what is to be said.
 
     The file is there whole or not at all, as in files.write_whole, but never in memory as a whole.
     """
@@ -82,13 +99,16 @@ def _write_map(
             left.unlink(missing_ok=True)
     try:
         with open(partial, "wb") as file:
-            file.seek(HEADER)
-            broken = _read_all(
-                read, items, source, lambda _, picture: file.write(picture.tobytes())
-            )
+
+            def begin() -> Keep:
+                file.seek(HEADER)
+                file.truncate()
+                return lambda _, picture: file.write(picture.tobytes())
+
+            notes, kept = _decode(read, items, source, levels, begin)
+            file.write(notes.encode("utf-8", "backslashreplace"))
             file.seek(0)  # only now it is known how many pictures there are
-            header = {"descr": "|u1", "fortran_order": False}
-            header["shape"] = (len(items) - len(broken), *shape)
+            header = {"descr": "|u1", "fortran_order": False, "shape": (kept, *shape)}
             np.lib.format.write_array_header_1_0(file, header)
             assert file.tell() == HEADER, "numpy's header is longer than the place for it"
             file.flush()
@@ -96,59 +116,87 @@ def _write_map(
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    return broken
 
 
-def _read_all(
-    read: Read, items: Sequence[Any], source: str, keep: Callable[[int, np.ndarray], Any]
-) -> list[Any]:
-    """Reads all items by a few threads; returns the unreadable. UserError where that is all.
+def _decode(
+    read: Read, items: Sequence[Any], source: str, levels: Levels, begin: Callable[[], Keep]
+) -> tuple[str, int]:
+    """Reads all items; returns what is to be said, and how many were kept.
+
+    begin() starts anew, and returns what keeps a picture. What is black and white is a guess from a
+    sample at first: where all the values say otherwise, all is read a second time.
+    """
+    if len(items) > BLOCK:
+        _read_all(read, items[:: len(items) // SAMPLE or 1], source, lambda *_: None)
+        levels.settle()
+    while True:
+        broken = _read_all(read, items, source, begin())
+        if levels.settle():
+            break
+    if len(broken) == len(items):
+        raise UserError(
+            f"{source}: none of its {len(items):,} files can be read ({describe_broken(broken)}): "
+            "right would be pictures that an image viewer opens"
+        )
+    notes = [f"{source}: {levels.describe()}"] if levels.describe() else []
+    if broken:
+        skipped = f"skipped {len(broken):,} of {len(items):,} files in {source}"
+        notes.append(f"{skipped}: {describe_broken(broken)}")
+    return "\n".join(notes), len(items) - len(broken)
+
+
+def _read_all(read: Read, items: Sequence[Any], source: str, keep: Keep) -> list[Broken]:
+    """Reads all items by a few threads; returns the unreadable, and why.
 
     Of the others, keep(n, picture) is called with n = 0, 1, 2, ... in the order of the items.
     Pillow decodes outside Python's lock, so the threads do run side by side.
     """
+
+    def attempt(item: Any) -> np.ndarray | Unreadable:
+        try:
+            return read(item)
+        except Unreadable as problem:
+            return problem
+
     broken, kept = [], 0
     bar = tqdm(total=len(items), unit="image", delay=1, disable=None, dynamic_ncols=True)
     threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     with quiet_pillow(), bar, threads:
         for start in range(0, len(items), BLOCK):
             block = items[start : start + BLOCK]
-            for item, picture in zip(block, threads.map(read, block), strict=True):
-                if picture is None:
-                    broken.append(item)
+            for item, picture in zip(block, threads.map(attempt, block), strict=True):
+                if isinstance(picture, Unreadable):
+                    broken.append((item, picture))
                 else:
                     keep(kept, picture)
                     kept += 1
                 bar.update()
-    if len(broken) == len(items):
-        raise UserError(
-            f"{source}: none of its {len(items):,} image files can be read "
-            f"({first_names(broken)}): right would be pictures that an image viewer opens"
-        )
     return broken
 
 
-def first_names(names: list[Any]) -> str:
-    """Lists the first three names; in quotes, since a name may hold anything."""
-    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+def describe_broken(broken: list[Broken]) -> str:
+    """Counts what cannot be read: files of no known format by kind, others with their names."""
+    reasons: dict[str, list[Broken]] = {}
+    for item, problem in broken:
+        reasons.setdefault(problem.reason, []).append((item, problem))
+    parts = []
+    for reason, cases in reasons.items():
+        kinds = Counter(problem.kind for _, problem in cases).most_common()
+        if reason == Unreadable.UNKNOWN:
+            some = [f"{count:,} {kind}" for kind, count in kinds[:5]]
+            others = sum(count for _, count in kinds[5:])
+            some += [f"{others:,} others"] * (others > 0)
+            parts.append(f"{', '.join(some)}: {reason}")
+        else:
+            names = ", ".join(f"{ascii(str(item))[:40]}" for item, _ in cases[:3])
+            parts.append(f"{len(cases):,} {reason}: {names}{', ...' * (len(cases) > 3)}")
+    return "; ".join(parts)
 
 
-def stamp(path: Path) -> tuple[int, int] | None:
+def stamp(path: str | Path) -> tuple[int, int] | None:
     """Returns size in bytes and time of the last change in ns; None for no such file."""
     try:
-        stat = path.stat()
+        stat = os.stat(path)
     except OSError:
         return None
     return stat.st_size, stat.st_mtime_ns
-
-
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Drops Pillow's remarks on odd files; a picture that would fill the memory is an error.
-
-    It must be entered outside of threads, since warnings belong to the whole process.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
