@@ -1,0 +1,26 @@
+"""How numbers and texts are put to people: counted in good grammar, with nothing a terminal obeys.
+
+count(1, "picture")             1 picture
+count(73_030, "character")      73,030 characters
+escape("a\\rb\\x1b[2J\\n")         a\\rb\\x1b[2J and a line end
+"""
+
+# Controls, line separators, and what turns the direction of writing (Unicode's Cc, Zl, Zp, bidi).
+COMMANDING = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
+COMMANDING += [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+ESCAPES = {code: repr(chr(code))[1:-1] for code in COMMANDING if chr(code) not in "\n\t"}
+
+
+def count(number: int, thing: str) -> str:
+    """Counts things by their name in the singular; commas set thousands apart."""
+    plural = thing + ("es" if thing.endswith(("s", "x", "sh", "tch")) else "s")
+    return f"{number:,} {thing if number == 1 else plural}"
+
+
+def escape(text: str) -> str:
+    """Makes visible, as Python writes it, what a terminal would obey; line ends and tabs stay.
+
+    A carriage return overwrites the line, an escape sequence can do anything to the terminal. Text
+    from a model, a file or a name goes through here on its way there.
+    """
+    return text.translate(ESCAPES)
