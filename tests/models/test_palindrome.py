@@ -1,6 +1,7 @@
 """models/palindrome: the digits and their split, what the network reads, its runs and mistakes."""
 
 import copy
+import dataclasses
 import json
 import math
 import re
@@ -14,6 +15,7 @@ import models.palindrome.test
 import models.palindrome.train
 from benchmarks.studies import palindromes as study
 from models.palindrome.data import (
+    Palindromes,
     complete_palindromes,
     count_free_digits,
     is_held_out,
@@ -101,6 +103,24 @@ def test_the_validation_set_is_fixed():
         assert np.array_equal(digits, validation_set(T, limit))
         assert set(digits[:, 0]) >= set(range(10)) or count < 100, "no digit is cut off"
         assert is_held_out(digits[:, : count_free_digits(T)]).all()
+
+
+def test_every_batch_has_its_own_palindromes():
+    """New ones in every batch and epoch, none held out; the same ones whenever asked for."""
+    loader = Palindromes(T=9, steps=3, batch_size=40, seed=1)
+    batches = {
+        (epoch, index): digits
+        for epoch in (1, 2)
+        for index, (digits,) in enumerate(loader.epoch(epoch))
+    }
+    assert len(batches) == 6
+    assert len({digits.numpy().tobytes() for digits in batches.values()}) == 6
+    for (epoch, index), digits in batches.items():
+        assert digits.shape == (40, 10)
+        assert not is_held_out(digits[:, :5].numpy()).any()
+        assert torch.equal(next(loader.epoch(epoch, first=index))[0], digits)
+    other = dataclasses.replace(loader, seed=2)
+    assert not torch.equal(next(other.epoch(1))[0], batches[1, 0])
 
 
 def small_model(dropout=0.5):

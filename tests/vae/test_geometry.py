@@ -17,7 +17,7 @@ from vae.faces.geometry import (
     hit_ellipsoid,
     soften,
 )
-from vae.faces.head import mix, oval, render
+from vae.faces.head import Canvas, mix, oval, render
 
 USUAL = {"face_width": 1.0, "hair_style": 1.0, "hair_colour": 0.5}
 
@@ -217,3 +217,42 @@ def test_skin_is_lit_by_the_light():
             shade = lambert((u[0] / radii[0], u[1] / radii[1], w / radii[2]), light)
             found = image[place(x, y)].tolist()
             assert found == pytest.approx(bytes_of(skin, shade), abs=3), (light, x, y)
+
+
+def test_the_shade_of_the_brightest_and_the_darkest_surface():
+    """0.66 where no light falls, 0.46 more where it falls straight on."""
+    hit = hit_ellipsoid(pose(light=1), (0, 0, 0), (25, 25, 25))
+    shade = hit.shade[0][hit.cover[0] == 1]
+    assert shade.min().item() == pytest.approx(0.66)
+    assert shade.max().item() == pytest.approx(1.12, abs=0.002)
+
+
+def test_ears_show_unless_long_hair_hides_them():
+    """The outermost part of the head beside its middle: at y = 0.5, up to x = 17.8 + 2.5."""
+    row, column = place(-18.5, 0.5)
+
+    def at(**values):
+        return picture(background=1, **values)[:, row, column].int()
+
+    wall = picture(background=1)[:, row, 1].int()
+    for style in (0, 1):
+        light, dark = (at(hair_style=style, skin_tone=tone) for tone in (0, 1))
+        assert (light - dark).max() > 40, "the colour of the skin is seen"
+        assert (dark - wall).abs().max() > 60
+    assert torch.equal(at(hair_style=2, skin_tone=0), at(hair_style=2, skin_tone=1))
+
+
+def test_nearer_solids_hide_what_is_behind_them():
+    """Whatever the order in which they are added."""
+    near = hit_ellipsoid(pose(), (0, 0, 20), (10, 10, 5))
+    far = hit_ellipsoid(pose(), (0, 0, -5), (15, 15, 5))
+    pictures = []
+    for order in ((near, far), (far, near)):
+        canvas = Canvas(torch.zeros(1, 3, SIZE, SIZE))
+        for hit in order:
+            canvas.add(hit, (1.0, 0.0, 0.0) if hit is near else (0.0, 1.0, 0.0))
+        pictures.append(canvas.image[0])
+    for image in pictures:
+        red, green, _ = image
+        assert red[place(0.5, 0.5)] > 0.5 > green[place(0.5, 0.5)] == 0
+        assert green[place(12.5, 0.5)] > 0.5 > red[place(12.5, 0.5)] == 0

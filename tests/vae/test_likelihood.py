@@ -16,7 +16,7 @@ from utils.config import read_config
 from utils.files import ROOT
 from utils.images.data import Images, Rows
 from utils.training import checkpoint
-from vae.data import load_unseen, load_validation
+from vae.data import load_pictures, load_unseen, load_validation
 from vae.ladder import LadderVAE
 from vae.latents import (
     build_manifold,
@@ -224,6 +224,18 @@ def test_digits_are_split_in_three():
     assert set(np.unique(test.read())) == set(range(0, 256, 17))
     for a, b in itertools.product(validation.pixels[:20], test.pixels):
         assert not np.array_equal(a, b)
+
+
+def test_no_face_is_trained_on_and_validated():
+    """Faces are rendered from two seeds, whatever --seed is: always the same, never shared."""
+    data = replace(read_config(ROOT / "vae" / "faces.json", VAEConfig).data, images=40, held_out=30)
+    training, validation = load_pictures(data, "higgins")
+    assert (len(training), len(validation)) == (40, 30)
+    assert not {row.tobytes() for row in training.pixels} & {
+        row.tobytes() for row in validation.pixels
+    }
+    assert np.array_equal(load_validation(data, (3, 64, 64)).pixels, validation.pixels)
+    assert np.array_equal(validation.pixels[:8], load_pictures(data, "higgins", few=True)[1].pixels)
 
 
 # main.py

@@ -147,3 +147,34 @@ def test_a_short_training_is_the_one_written_out(loss, network, optimizer, tmp_p
         for row, first in zip(history, (0, 3), strict=True):
             mean = sum(losses[first : first + 3]) / 3
             assert row["train_nats"] == pytest.approx(mean, rel=1e-8)
+
+
+def test_validation_draws_the_same_noise_after_every_epoch():
+    """The mean over pictures, in parts of 256 and fewer, with noise that no epoch changes."""
+    with in_double(True):
+        task = small_task("beta_vae", "digits", "adam")
+        pixels = np.random.default_rng(1).integers(256, size=(300, 1, 28, 28), dtype=np.uint8)
+        task.validation = Images(pixels, "noise", bits=2)
+        state = torch.get_rng_state()
+        row = task.validate()
+        assert torch.equal(state, torch.get_rng_state())
+        torch.manual_seed(5)
+        assert task.validate() == row
+        assert task.model.training
+        x, model = task.validation.floats(), copy.deepcopy(task.model).eval()
+        with torch.no_grad():
+            mu, logvar = model.encoder(x)
+            torch.manual_seed(0)
+            epsilon = torch.cat([torch.randn(256, Z), torch.randn(44, Z)])
+            logits = model.decode(mu + torch.exp(logvar / 2) * epsilon)
+            nats = nats_of(logits, x, "bernoulli").item()
+            kl = ((mu**2 + logvar.exp() - logvar - 1) / 2).mean(dim=0)
+        assert row["val_reconstruction_nats"] == pytest.approx(nats, rel=1e-9)
+        assert row["val_kl_nats"] == pytest.approx(kl.sum().item(), rel=1e-9)
+        assert row["val_nats"] == pytest.approx(nats + 3 * kl.sum().item(), rel=1e-9)
+        assert [row[f"val_kl_0{j}_nats"] for j in range(Z)] == pytest.approx(kl.tolist())
+        assert row["val_active"] == Z
+        with torch.no_grad():  # a latent that is the prior itself
+            for name in ("weight", "bias"):
+                getattr(task.model.encoder.layers[-1], name)[[0, Z]] = 0
+        assert task.validate()["val_active"] == Z - 1

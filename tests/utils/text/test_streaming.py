@@ -8,6 +8,7 @@ import torch
 
 from tests.helpers.small_models import MODELS
 from utils.text.streaming import choose, score_blocks, score_stream, write
+from utils.text.training import describe_score
 from utils.training.device import evaluating
 
 
@@ -121,3 +122,13 @@ def test_writing_beyond_learned_positions_starts_anew(model):
     written, restarts = write(model, torch.tensor([3, 1, 4]), 20, temperature=0)
     assert len(written) == 20
     assert restarts == 4  # 3 + 19 characters are read: at 8, 12, 16 and 20
+
+
+def test_a_score_in_words():
+    """Right in all but the first character: ln 8 nats for one of 1000, 3 bits."""
+    line = describe_score(Counting(8, 100.0), np.arange(1000) % 8)
+    nats, bits = math.log(8) / 1000, 3 / 1000
+    assert line == (
+        f"validation {nats:.4f} nats, {bits:.4f} bits per character, "
+        "99.9 % of next characters right; on cold blocks of 256: 0.0000 nats"
+    )

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import itertools
 
 import pytest
 import torch
@@ -106,3 +107,12 @@ def test_a_short_training_is_the_one_written_out(kind, carry, optimizer, words, 
         assert row["train_nats"] == pytest.approx(sum(losses[first : first + 3]) / 3, rel=1e-9)
         assert row["learning_rate"] == pytest.approx(rates[first + 2], rel=1e-12)
         assert row["step"] == first + 3
+
+
+@pytest.mark.parametrize("carry", [True, False])
+def test_windows_are_shuffled_where_no_state_is_carried(carry, words):
+    """What goes on from the last batch must follow it; what starts cold is a mix of the text."""
+    task = small_task("lstm", words, carry_state=carry)
+    batches = list(task.loader.epoch(1))
+    follow = [torch.equal(y[:, -1], x[:, 0]) for (_, y), (x, _) in itertools.pairwise(batches)]
+    assert all(follow) == carry
