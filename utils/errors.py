@@ -1,13 +1,20 @@
 """What a user meets when something is wrong: one line on stderr, an exit status, no traceback."""
 
 import functools
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
+
+from utils.words import escape
 
 # How torch says it, on the CPU, on a GPU, and where the size is beyond all memory. It has no class.
 NO_MEMORY = re.compile("can't allocate memory|out of memory|size calculation overflowed")
+LONGEST = 300  # characters of a line
 
 
 class UserError(Exception):
@@ -35,7 +42,8 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            main(argv)
+            with speak_plainly():
+                main(argv)
         except UserError as mistake:
             return report(str(mistake)) if _speaks() else 2
         except BrokenPipeError:  # who read our output has gone, as after `| head`
@@ -50,19 +58,61 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
             return report("not enough memory: take a smaller model, smaller batches or less data")
         except Interrupted as stop:
             if _speaks():
-                print(stop, file=sys.stderr)
+                say(str(stop))
             return stop.status
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+            say("interrupted")
             return 130
         return 0
 
     return run
 
 
+class Screen:
+    """A stream for people: what a terminal would obey is escaped, lines are broken at LONGEST."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.column = stream, 0
+
+    def write(self, text: str) -> int:
+        for line in escape(text).splitlines(keepends=True):
+            while len(line.rstrip("\n")) > (room := LONGEST - self.column):
+                cut = line.rfind(" ", room // 2, room) + 1 or room
+                self.stream.write(f"{line[:cut]}\n")
+                line, self.column = line[cut:], 0
+            self.stream.write(line)
+            self.column = 0 if line.endswith("\n") else self.column + len(line)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def speak_plainly() -> Iterator[None]:
+    """Makes stdout a Screen, and keeps what libraries warn of to oneself, unless -W asks for it.
+
+    Warnings are for developers: the tests turn each into an error. They are still raised where a
+    filter says so.
+    """
+    logging.basicConfig(handlers=[logging.NullHandler()])
+    with warnings.catch_warnings(), redirect_stdout(Screen(sys.stdout)):
+        if not sys.warnoptions:
+            warnings.showwarning = lambda *_, **__: None
+        yield
+
+
+def say(text: str) -> None:
+    """Prints one line on stderr, even if a file's name in it has line ends; shortens a long one."""
+    line = escape(" ".join(text.split()))
+    if len(line) > LONGEST:  # what is wrong comes first, what would be right last
+        line = f"{line[: LONGEST - 105]} ... {line[-100:]}"
+    print(line, file=sys.stderr)
+
+
 def report(mistake: str) -> int:
-    """Prints a mistake as one line, even if a file's name in it has line ends; returns status 2."""
-    print("error:", " ".join(mistake.split()), file=sys.stderr)
+    """Says a mistake; returns status 2."""
+    say(f"error: {mistake}")
     return 2
 
 

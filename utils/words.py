@@ -5,9 +5,10 @@ count(73_030, "character")      73,030 characters
 escape("a\\rb\\x1b[2J\\n")         a\\rb\\x1b[2J and a line end
 """
 
-# Controls, line separators, and what turns the direction of writing (Unicode's Cc, Zl, Zp, bidi).
-COMMANDING = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
-COMMANDING += [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+# Controls, line separators, what turns the direction of writing (Unicode's Cc, Zl, Zp, bidi), and
+# lone surrogates: a file's name holds them in place of bytes that are no text.
+COMMANDING = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x061C, 0x200E, 0x200F]
+COMMANDING += [*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)]
 ESCAPES = {code: repr(chr(code))[1:-1] for code in COMMANDING if chr(code) not in "\n\t"}
 
 

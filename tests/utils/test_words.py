@@ -27,9 +27,9 @@ def test_things_are_counted_in_the_singular_and_the_plural(number, thing, words)
 
 def test_no_control_character_is_sent():
     """Of all of Unicode; line ends, tabs and what joins an emoji stay."""
-    everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
-    shown = escape(everything)
-    assert {c for c in shown if unicodedata.category(c) in ("Cc", "Zl", "Zp")} == {"\n", "\t"}
+    shown = escape("".join(map(chr, range(0x110000))))
+    found = {c for c in shown if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")}
+    assert found == {"\n", "\t"}
     assert not {c for c in shown if unicodedata.bidirectional(c) in ("LRO", "RLO", "LRI", "RLE")}
     assert escape("a\rb\x1b[2J\x07\x9b\u202e\n\tend") == r"a\rb\x1b[2J\x07\x9b\u202e" + "\n\tend"
     for text in ("plain é 道可道", "👩\u200d🚀", r"a \ stays"):
