@@ -3,17 +3,19 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from utils.config import DEVICES, PRECISIONS, Config, TrainingSection, key
 from utils.errors import SettingError
-from utils.images.data import Batches, Images, Shape
+from utils.images.data import Batches, Images, Shape, fingerprint_pictures
 from utils.images.figures import draw_pictures
 from utils.training import checkpoint
 from utils.training.curves import Measure
 from utils.training.device import evaluating
+from utils.training.fingerprint import Fingerprint
 from utils.training.optimizers import is_matrix, make_optimizers
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
@@ -251,6 +253,10 @@ class VAETask(Task):
             images = load_unseen(self.config.data) or self.validation
             print(describe_likelihood(self.model, images, WEIGHTED_DRAWS))
         print(f"wrote {run.place} (loss.png, samples, reconstructions, tensorboard/)")
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        return fingerprint_pictures(self.loader.images, self.validation)
 
     def identity(self) -> dict[str, Any]:
         return {"shape": list(self.model.shape)}

@@ -15,7 +15,8 @@ def to_old_form(content: dict) -> dict:
     """Rewrites the content of a last.pt into the old form, of one process or of several.
 
     There, optimisers and modules stood side by side; so did the random state and the state that is
-    carried from batch to batch, each of them a list where several processes trained.
+    carried from batch to batch, each of them a list where several processes trained. Which data a
+    run learned from was not said.
     """
     task = content["training"]["task"]
     old = {OPTIMIZERS[name]: state for name, state in task["optimizers"].items()}
@@ -29,4 +30,5 @@ def to_old_form(content: dict) -> dict:
             old[before] = values if together else values[0]
     if "protocol" in task:
         old["protocol"] = task["protocol"]
-    return content | {"training": content["training"] | {"task": old}}
+    without = {name: value for name, value in content.items() if name != "data"}
+    return without | {"training": content["training"] | {"task": old}}

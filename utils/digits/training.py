@@ -6,6 +6,7 @@ each of them minimises is in the model's own train.py; the rest is here.
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -14,10 +15,11 @@ from torch.nn import functional
 
 from utils.config import DEVICES, Config, ModelSection, TrainingSection, key
 from utils.digits.quality import Judge
-from utils.images.data import Batches, Images, split
+from utils.images.data import Batches, Images, fingerprint_pictures, split
 from utils.images.figures import draw_pictures
 from utils.images.mnist import DATASETS, digits
 from utils.training.device import evaluating
+from utils.training.fingerprint import Fingerprint
 from utils.training.optimizers import update_average
 from utils.training.run import Run
 from utils.training.task import Row, Task
@@ -141,6 +143,10 @@ class DigitTask(Task):
             )
             for name, peak in peaks.items()
         }
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        return fingerprint_pictures(self.loader.images, self.validation)
 
     def average_weights(self, number: int) -> None:
         """Takes the network's weights after a step into their running mean."""

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from utils.errors import UserError
+from utils.training.fingerprint import Fingerprint, digest
 
 MEMORY_LIMIT = 10**9  # bytes of pixels; more than that stays on disk
 BLOCK = 256  # pictures that are compared at a time
@@ -95,6 +96,15 @@ class Images:
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, pixels=pixels, labels=labels)
 
+    def digest(self) -> str:
+        """Computes what tells these pictures from others.
+
+        Those with labels are a set of the project's, known by its labels: its pixels may be
+        computed, and so differ in a last digit on another machine.
+        """
+        known = self.pixels if self.labels is None else self.labels
+        return digest(known[i : i + BLOCK] for i in range(0, len(known), BLOCK))
+
     def summary(self) -> str:
         """Says in a line how many there are, how large, the range of their values, where from."""
         (channels, height, width), count = self.shape, len(self)
@@ -134,6 +144,15 @@ def split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     order = np.random.default_rng(seed).permutation(len(images))
     kept = min(max(round(share * len(images)), 1), len(images) - 1)
     return images.take(np.sort(order[kept:])), images.take(np.sort(order[:kept]))
+
+
+def fingerprint_pictures(training: Images, validation: Images) -> Fingerprint:
+    """Tells a set of pictures from others."""
+    return {
+        "training pictures": len(training),
+        "validation pictures": len(validation),
+        "digest": f"{training.digest()} {validation.digest()}",
+    }
 
 
 def all_alike(pixels: np.ndarray | Rows) -> bool:

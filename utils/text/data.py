@@ -11,7 +11,8 @@ from utils import files
 from utils.config import key
 from utils.errors import UserError
 from utils.files import data_folder, lock, show
-from utils.text.preparation import prepare
+from utils.text.preparation import BLOCK, prepare
+from utils.training.fingerprint import Fingerprint, digest
 
 VALIDATION_SHARE = 0.1  # the last tenth of the characters
 FEW = 2000  # characters of a dry run
@@ -45,6 +46,16 @@ class Text:
     alphabet: list[str]
     training: np.ndarray  # (N,)
     validation: np.ndarray  # (M,), never trained on
+
+    def fingerprint(self) -> Fingerprint:
+        """Tells it from other texts, whichever form it was prepared in."""
+        kind = np.min_scalar_type(len(self.alphabet) - 1)
+        codes = (self.training, self.validation)
+        parts = (part[i : i + BLOCK] for part in codes for i in range(0, len(part), BLOCK))
+        return {
+            "characters": len(self.training) + len(self.validation),
+            "digest": digest(part.astype(kind) for part in parts),
+        }
 
 
 def encode(text: str, alphabet: list[str]) -> torch.Tensor:

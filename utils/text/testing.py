@@ -1,8 +1,9 @@
 """What a trained model writes and how well it predicts: behind the text models' test.py."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from utils.text.protocol import space_evenly
 from utils.text.streaming import write
 from utils.text.training import TextConfig, describe_score
 from utils.training.checkpoint import Loaded, load_model
+from utils.training.fingerprint import describe_change
 
 
 def parse_test(
@@ -65,14 +67,14 @@ def load_text_model(
     return load_model(config_type, run, epoch, build_model, device)
 
 
-def find_text(data: DataConfig, alphabet: list[str]) -> Text | None:
+def find_text(data: DataConfig, content: Mapping[str, Any]) -> Text | None:
     """Loads the text a model was trained on; None where it is not there. UserError for another."""
     try:
         text = load_text(data)
     except UserError:
         return None
-    if text.alphabet != alphabet:
-        raise UserError(f"data/{data.name} is not the text this model was trained on")
+    if change := describe_change(content, {"alphabet": text.alphabet} | text.fingerprint()):
+        raise UserError(f"data/{data.name} is not the text this model was trained on: {change}")
     return text
 
 
@@ -103,7 +105,7 @@ def show_samples(title: str, loaded: Loaded, args: argparse.Namespace) -> None:
     """Prints what was fed in, the original and what the model writes; then one line of numbers."""
     model, config, content = loaded
     alphabet, data = content["alphabet"], config.data
-    text = find_text(data, alphabet)
+    text = find_text(data, content)
     passages = choose_passages(args, text, loaded)
     print(f"{title} {args.ckpt_name}, epoch {content['epoch']}, trained on data/{data.name}\n")
     exact = []

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from utils.text.protocol import Protocol, ProtocolConfig, make_visible
 from utils.text.streaming import score_blocks, score_stream, write
 from utils.training import checkpoint
 from utils.training.curves import Measure
+from utils.training.fingerprint import Fingerprint
 from utils.training.optimizers import is_matrix, make_optimizers
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
@@ -165,6 +167,10 @@ class NextCharacter(Task):
         print(f"it writes {make_visible(decode(written, self.text.alphabet))}")
         print(f"wrote {run.place} (protocol.md, loss.png, tensorboard/)")
 
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        return self.text.fingerprint()
+
     def identity(self) -> dict[str, Any]:
         return {"alphabet": self.text.alphabet}
 
@@ -175,8 +181,6 @@ class NextCharacter(Task):
         return super().rank_state() | {"carried": detach(self.carried, "cpu")}
 
     def restore(self, content: dict[str, Any], state: dict[str, Any], own: dict[str, Any]) -> None:
-        if content["alphabet"] != self.text.alphabet:
-            raise UserError(f"data/{self.config.data.name} has changed since the run began")
         super().restore(content, state, own)
         self.protocol.entries = state["protocol"]
         self.carried = detach(own["carried"], self.device)

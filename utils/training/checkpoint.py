@@ -1,8 +1,9 @@
 """Checkpoints: state dicts and plain values in one file that alone rebuilds its model.
 
 Keys of a text model's checkpoint: format, project, torch (versions), kind ("lstm", ...), config,
-alphabet, epoch, row (the losses at that time), model (its weights). `last.pt` also holds
-"training": the place in the data with the history, and what the task keeps (task.py).
+alphabet, data (its fingerprint), epoch, row (the losses at that time), model (its weights).
+`last.pt` also holds "training": the place in the data with the history, and what the task keeps
+(task.py).
 """
 
 import io

@@ -17,12 +17,14 @@ A new kind of training is a subclass with a step, a validation and a few words:
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from utils.config import Config
+from utils.errors import UserError
 from utils.training.curves import Measure
 from utils.training.device import (
     choose_device,
@@ -30,6 +32,7 @@ from utils.training.device import (
     random_state,
     restore_random_state,
 )
+from utils.training.fingerprint import Fingerprint, describe_change
 from utils.training.run import Run
 
 Batch = tuple[torch.Tensor, ...]  # the rows of all tensors belong together
@@ -111,10 +114,20 @@ class Task(ABC):
         """Returns what rebuilds the model besides its settings: an alphabet, a shape."""
         return {}
 
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What tells the data from other data; nothing where the settings alone make it."""
+        return {}
+
     def content(self) -> dict[str, Any]:
-        """Returns what a checkpoint holds to rebuild the model."""
+        """Returns what a checkpoint holds to rebuild the model, and which data it learned from."""
         settings = {"kind": self.config.kind, "config": dataclasses.asdict(self.config)}
-        return settings | self.identity() | {"model": self.model.state_dict()}
+        return (
+            settings
+            | {"data": self.fingerprint}
+            | self.identity()
+            | {"model": self.model.state_dict()}
+        )
 
     def state(self) -> dict[str, Any]:
         """Returns what else an exact resume needs, the same on every rank."""
@@ -129,7 +142,15 @@ class Task(ABC):
         return {"random": random_state(self.device)}
 
     def restore(self, content: dict[str, Any], state: dict[str, Any], own: dict[str, Any]) -> None:
-        """Puts back what content(), state() and rank_state() returned."""
+        """Puts back what content(), state() and rank_state() returned.
+
+        UserError where the data is not what the run began with.
+        """
+        if change := describe_change(content, self.identity() | self.fingerprint):
+            raise UserError(
+                f"the data has changed since the run began ({change}): put back what it was, "
+                "or --overwrite starts the run anew"
+            )
         self.model.load_state_dict(content["model"])
         for name, module_state in state["modules"].items():
             self.modules[name].load_state_dict(module_state)
