@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from utils.images.data import Images
 from utils.training.device import evaluating
+from utils.words import count
 from vae.losses import (
     bits_per_dim,
     importance_weighted_bound,
@@ -47,6 +48,6 @@ def describe_likelihood(model: VAE, images: Images, samples: int) -> str:
     nats = estimate_bounds(model, images, "categorical", samples)
     elbo, weighted = (bits_per_dim(value, model.shape) for value in nats)
     return (
-        f"{images.source}, {len(images):,} pictures: {elbo:.4f} bits per dimension by the evidence "
-        f"lower bound, {weighted:.4f} with {samples} weighted draws"
+        f"{images.source}, {count(len(images), 'picture')}: {elbo:.4f} bits per dimension by the "
+        f"evidence lower bound, {weighted:.4f} with {count(samples, 'weighted draw')}"
     )

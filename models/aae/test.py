@@ -22,6 +22,7 @@ from utils.digits.training import generate_pictures
 from utils.errors import command
 from utils.files import show
 from utils.images.figures import draw_pictures, draw_scatter
+from utils.words import count
 
 COMPARED = 5000  # latents whose distribution is compared with the prior
 
@@ -39,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     prior = torch.randn(z.shape, generator=torch.Generator().manual_seed(args.seed))
     print(f"reconstruction: mean squared error of a pixel {error:.5f}")
     print(
-        f"latents of {min(len(z), COMPARED):,} test pictures against N(0, I): squared maximum mean "
-        f"discrepancy {measure_discrepancy(z[:COMPARED], prior[:COMPARED]):.5f}"
+        f"latents of {count(min(len(z), COMPARED), 'test picture')} against N(0, I): squared "
+        f"maximum mean discrepancy {measure_discrepancy(z[:COMPARED], prior[:COMPARED]):.5f}"
     )
     results = files.result_folder(args.ckpt_name)
     pairs = torch.stack([test.floats(slice(16)), generate_pictures(autoencoder, z[:16])])

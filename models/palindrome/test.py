@@ -21,6 +21,7 @@ from utils.command_line import Parser, add_model_options, number
 from utils.errors import command
 from utils.training.checkpoint import load_model
 from utils.training.device import evaluating
+from utils.words import count
 
 
 @command
@@ -39,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     held_out = torch.from_numpy(validation_set(config.model.T, config.data.validation))
 
-    length = config.model.T + 1
-    print(f"LSTM {args.ckpt_name}, epoch {content['epoch']}, palindromes of {length} digits\n")
+    length = count(config.model.T + 1, "digit")
+    print(f"LSTM {args.ckpt_name}, epoch {content['epoch']}, palindromes of {length}\n")
     order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(args.seed))
     samples = held_out[order[: args.num_samples]]  # (N, T + 1)
     with evaluating(model) as device:
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         )
     nats, right = score_validation(model, held_out)
     print(
-        f"\nvalidation: {100 * right:.2f} % of {len(held_out):,} last digits right, "
+        f"\nvalidation: {100 * right:.2f} % of {count(len(held_out), 'last digit')} right, "
         f"{nats:.4f} nats each"
     )
 

@@ -23,6 +23,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from utils.config import key
 from utils.errors import SettingError
 from utils.helper_functions import characters
+from utils.words import count
 
 State = tuple[Tensor, ...]
 ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu}
@@ -161,8 +162,8 @@ class Model(nn.Module):
     def describe_reach(self, length: int) -> str:
         """Says how far the model sees, and how many levels would see a window of `length`."""
         return (
-            f"receptive field: {self.receptive_field} characters "
-            f"({self.levels_for(length)} levels would do to see a window of {length})"
+            f"receptive field: {count(self.receptive_field, 'character')} "
+            f"({count(self.levels_for(length), 'level')} would do to see a window of {length})"
         )
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

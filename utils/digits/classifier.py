@@ -20,6 +20,7 @@ from utils.images.data import Batches, Images
 from utils.images.mnist import DATASETS, digits
 from utils.training import checkpoint
 from utils.training.progress import warmup_cosine
+from utils.words import count
 
 FEATURES = 128
 EPOCHS = {"mnist": 5, "digits": 60}
@@ -111,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     checkpoint.save(path, content)
     right = measure_accuracy(load_classifier(dataset), test)  # in float16, as it is shipped
     print(
-        f"{100 * right:.2f} % of {len(test):,} test pictures read right; "
+        f"{100 * right:.2f} % of {count(len(test), 'test picture')} read right; "
         f"wrote {show(path)}, {path.stat().st_size:,} bytes"
     )
 

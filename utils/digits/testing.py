@@ -14,6 +14,7 @@ from utils.images.data import Images
 from utils.images.figures import draw_pictures
 from utils.images.mnist import digits
 from utils.training.checkpoint import Loaded, load_model
+from utils.words import count
 
 EVALUATED = 10_000  # pictures of an evaluation, as many as MNIST has test pictures
 
@@ -53,6 +54,6 @@ def evaluate(model: GenerativeModel, dataset: str, args: argparse.Namespace) -> 
     print("wrote", show(draw_pictures(pictures, file)))
     test = digits(dataset)[1]
     distance, shares = Judge(dataset, test).score(sample_pictures(model, EVALUATED, args.seed))
-    print(f"Fréchet distance of {EVALUATED:,} draws to {test.source}: {distance:.3f}")
+    print(f"Fréchet distance of {count(EVALUATED, 'draw')} to {test.source}: {distance:.3f}")
     print(f"digits drawn: {describe_shares(shares)}")
     return test

@@ -23,6 +23,7 @@ from utils.training.fingerprint import Fingerprint
 from utils.training.optimizers import update_average
 from utils.training.run import Run
 from utils.training.task import Row, Task
+from utils.words import count
 
 VALIDATION_SHARE = 0.1  # of the training pictures, never learned from
 
@@ -171,6 +172,6 @@ class DigitTask(Task):
         best = min(history, key=lambda row: row[self.monitor])
         print(
             f"best (epoch {best['epoch']} of {len(history)}): Fréchet distance "
-            f"{best['val_frechet']:.3f} to {len(self.validation):,} validation pictures"
+            f"{best['val_frechet']:.3f} to {count(len(self.validation), 'validation picture')}"
         )
         print(f"wrote {run.place} (samples at start, middle and end, loss.png, tensorboard/)")

@@ -13,6 +13,7 @@ from utils.errors import UserError
 from utils.files import data_folder, lock, show
 from utils.text.preparation import BLOCK, prepare
 from utils.training.fingerprint import Fingerprint, digest
+from utils.words import count
 
 VALIDATION_SHARE = 0.1  # the last tenth of the characters
 FEW = 2000  # characters of a dry run
@@ -137,8 +138,8 @@ class Streams:
         self.steps = len(self.codes) // self.batch_size // self.length
         if self.steps == 0 or len(self.codes) < 2:
             raise UserError(
-                f"the training text has {len(self.codes):,} characters, too few for "
-                f"{self.batch_size} streams of {self.length}: lower training.batch_size "
+                f"the training text has {count(len(self.codes), 'character')}, too few for "
+                f"{count(self.batch_size, 'stream')} of {self.length}: lower training.batch_size "
                 "or training.length, or take a longer text"
             )
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from utils.errors import UserError
 from utils.files import data_folder, show
+from utils.words import count
 
 FORMATS = ("one_hot", "codes")
 OURS = ("alphabet.npy", "codes.npy", "sample_*.npy")  # files that `write` makes
@@ -160,7 +161,8 @@ def prepare(file: Path, name: str, *, raw: bool = False, form: str = "one_hot") 
     """Turns a text file into data/<name>/ and returns that folder. UserError for bad input."""
     folder = data_folder(name)
     alphabet, codes = encode_text(read_blocks(file, raw=raw))
-    count = write(folder, alphabet, codes, form)
-    samples = f"{count:,} samples" if form == "one_hot" else "one file of codes"
-    print(f"{show(folder)}: {len(codes):,} characters, an alphabet of {len(alphabet)}, {samples}")
+    files = write(folder, alphabet, codes, form)
+    samples = count(files, "sample") if form == "one_hot" else "one file of codes"
+    length = count(len(codes), "character")
+    print(f"{show(folder)}: {length}, an alphabet of {len(alphabet)}, {samples}")
     return folder

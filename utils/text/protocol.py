@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from utils import words
 from utils.config import key
 from utils.errors import UserError
 from utils.files import write_whole
@@ -33,7 +34,9 @@ class ProtocolConfig:
 def space_evenly(size: int, count: int, window: int) -> list[int]:
     """Finds where `count` evenly spaced windows start in `size` characters; UserError: no room."""
     if size < window:
-        raise UserError(f"{size} characters are fewer than a prompt and its continuation, {window}")
+        raise UserError(
+            f"{words.count(size, 'character')}, fewer than a prompt and its continuation, {window}"
+        )
     return [int(place) for place in np.linspace(0, size - window, count + 2)[1:-1]]
 
 
@@ -68,7 +71,7 @@ class Protocol:
         lines = [
             f"# What {run} writes, early and late",
             "",
-            f"{read} characters of data/{data} are read, {written} written, "
+            f"{words.count(read, 'character')} at a time of data/{data} read, {written} written, "
             "always the likeliest next one. `↵` is a line end.",
             "",
             "| epoch | training nats per character | validation nats per character |",

@@ -21,6 +21,7 @@ from utils.training.fingerprint import Fingerprint
 from utils.training.optimizers import is_matrix, make_optimizers
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
+from utils.words import count
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class NextCharacter(Task):
         )
         if len(text.validation) < training.length + 1:
             raise UserError(
-                f"the validation text has {len(text.validation):,} characters, less than one "
-                f"window: lower training.length ({training.length}) or take a longer text"
+                f"the validation text has {count(len(text.validation), 'character')}, less than "
+                f"one window: lower training.length ({training.length}) or take a longer text"
             )
         limit = model.position_limit
         if limit is not None and (training.carry_state or training.length > limit):

@@ -23,6 +23,7 @@ import torch
 from torch import distributed, nn
 
 from utils.errors import UserError
+from utils.words import count
 
 # How gloo says that a rank has ended, or its machine is gone. It has no class for it.
 LOST = re.compile("closed by peer|reset by peer|Broken pipe|[Tt]imed out|Connection refused")
@@ -92,7 +93,7 @@ def take_own_gpu() -> None:
     processes, there = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
     if processes > there:
         raise UserError(
-            f"{processes} processes for {there} GPU{'s'[: there != 1]}: "
+            f"{count(processes, 'process')} for {count(there, 'GPU')}: "
             f"--nproc_per_node {there}, or the device cpu"
         )
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

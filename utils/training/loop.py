@@ -9,6 +9,7 @@ from utils.training.curves import draw_losses
 from utils.training.progress import Progress, Reporter, StopSignals
 from utils.training.run import Run
 from utils.training.task import Row, Task
+from utils.words import count
 
 
 def fit(task: Task, run: Run, *, quiet: bool = False) -> list[Row]:
@@ -62,8 +63,8 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
             sizes = [sum(p.numel() for p in net.parameters()) for net in networks or [task.model]]
             print(
                 f"{task.title}: {' against '.join(f'{size:,}' for size in sizes)} parameters on "
-                f"{task.device}; {task.summary}; {task.config.training.epochs} epochs of "
-                f"{task.loader.steps} steps; writes {run.place}"
+                f"{task.device}; {task.summary}; {count(task.config.training.epochs, 'epoch')} of "
+                f"{count(task.loader.steps, 'step')}; writes {run.place}"
             )
         if not (quiet or run.dry):
             task.begin(run)
