@@ -170,6 +170,18 @@ def test_a_short_training_is_the_one_written_out(tmp_path):
         assert history[-1]["learning_rate"] == pytest.approx(0.003 * 0.1)
 
 
+def test_what_is_judged_is_the_mean_of_the_weights():
+    task = small_task(average=0.9)
+    for number, batch in enumerate(task.loader.epoch(1), 1):
+        task.step(batch, number)
+    found = task.validate()["val_frechet"]
+    of_mean, of_last = (
+        task.judge.score(sample_pictures(model, 64, seed=0))[0]
+        for model in (task.model, task.modules["generator"])
+    )
+    assert found == of_mean != pytest.approx(of_last)
+
+
 def test_generator_and_discriminator_learn():
     """A generator that only has to draw one picture gets close to it."""
     task = small_task(learning_rate=0.001, final_rate=1.0, average=0.9)

@@ -97,7 +97,13 @@ def test_no_palindrome_is_in_both_splits():
 
 
 def test_the_validation_set_is_fixed():
-    for T, limit, count in ((5, 2000, 186), (6, 500, 500), (20, 2000, 2000), (40, 20, 20)):
+    for T, limit, count in (
+        (5, 2000, 186),
+        (5, 100, 100),
+        (6, 500, 500),
+        (20, 2000, 2000),
+        (40, 20, 20),
+    ):
         digits = validation_set(T, limit)
         assert digits.shape == (count, T + 1)
         assert np.array_equal(digits, validation_set(T, limit))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vae.faces.factors import NAMES
+from vae.faces.factors import NAMES, sample_factors
 from vae.faces.geometry import (
     AMBIENT,
     DIFFUSE,
@@ -17,7 +17,7 @@ from vae.faces.geometry import (
     hit_ellipsoid,
     soften,
 )
-from vae.faces.head import Canvas, mix, oval, render
+from vae.faces.head import Canvas, mix, oval, render, render_chunk
 
 USUAL = {"face_width": 1.0, "hair_style": 1.0, "hair_colour": 0.5}
 
@@ -43,6 +43,11 @@ def turning(yaw, pitch):
 
 def pose(yaw=0.0, pitch=0.0, width=1.0, light=0.0):
     return build_pose(*(torch.tensor([float(value)]) for value in (yaw, pitch, width, light)))
+
+
+def test_bytes_are_rounded():
+    factors = sample_factors(3, seed=0)
+    assert torch.equal(render(factors), (255 * render_chunk(factors)).round().byte())
 
 
 def test_the_pixels_are_counted_from_the_middle():

@@ -149,6 +149,17 @@ def test_a_short_training_is_the_one_written_out(loss, network, optimizer, tmp_p
             assert row["train_nats"] == pytest.approx(mean, rel=1e-8)
 
 
+def test_every_batch_comes_with_noise_of_the_prior():
+    task = small_task("beta_vae", "digits", "adam")
+    torch.manual_seed(3)
+    batches = list(task.loader.epoch(2))
+    torch.manual_seed(3)
+    for x, epsilon in batches:
+        assert x.shape == (B, 1, 28, 28)
+        assert torch.equal(epsilon, torch.randn(B, Z))
+    assert len(batches) == task.loader.steps == 3
+
+
 def test_validation_draws_the_same_noise_after_every_epoch():
     """The mean over pictures, in parts of 256 and fewer, with noise that no epoch changes."""
     with in_double(True):

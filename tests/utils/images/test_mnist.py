@@ -122,6 +122,9 @@ def test_digits_are_a_fixed_shuffled_fifth_apart():
     assert np.array_equal(digits("digits")[1].pixels, test.pixels)
     whole = np.concatenate([training.pixels, test.pixels]).reshape(1797, -1)
     assert len(np.unique(whole, axis=0)) == 1797, "no picture is in both"
+    for images in (training, test):  # a writer wrote 0 to 9 in order, one after another
+        follow = (images.labels[1:] - images.labels[:-1]) % 10 == 1
+        assert follow.mean() < 0.2, "the first few are those of a few people"
 
 
 def test_tests_find_no_mnist_where_there_is_none(raw):

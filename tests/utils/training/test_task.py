@@ -177,6 +177,18 @@ def test_a_row_is_the_mean_of_the_epochs_steps(repository, monkeypatch):
     assert rates[-1] == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("seed", [0, 5])
+def test_the_seed_decides_the_first_weights_and_what_is_drawn(seed, repository):
+    """Beside the order of the data, which a loader takes from it by itself."""
+    config = settings("line", epochs=1)
+    training = dataclasses.replace(config.training, seed=seed)
+    with open_run(Call(dataclasses.replace(config, training=training), {})):
+        started, drawn = nn.Linear(1, 1), torch.randn(3)
+    torch.manual_seed(seed)
+    assert torch.equal(nn.Linear(1, 1).weight, started.weight)
+    assert torch.equal(torch.randn(3), drawn)
+
+
 def test_a_line_goes_on_exactly(repository):
     train("whole")
     with at_batch(15, lambda: signal.raise_signal(signal.SIGTERM)), pytest.raises(Interrupted):
