@@ -12,6 +12,8 @@ or four bytes a character), the form for long texts. `alphabet.npy` holds the so
 import argparse
 from pathlib import Path
 
+import utils.start  # noqa: F401
+
 import numpy as np
 
 from utils import files

@@ -15,6 +15,8 @@ below are those of faces; --dataset mnist and --dataset digits have their own, i
 import argparse
 from pathlib import Path
 
+import utils.start  # noqa: F401
+
 from solver import Solver
 from utils.command_line import (
     Call,

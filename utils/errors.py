@@ -4,10 +4,13 @@ import functools
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from types import FrameType
 from typing import Any, TextIO
 
 from utils.words import escape
@@ -15,6 +18,7 @@ from utils.words import escape
 # How torch says it, on the CPU, on a GPU, and where the size is beyond all memory. It has no class.
 NO_MEMORY = re.compile("can't allocate memory|out of memory|size calculation overflowed")
 LONGEST = 300  # characters of a line
+ENDING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
 class UserError(Exception):
@@ -42,13 +46,13 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            with speak_plainly():
+            with end_in_order(), speak_plainly():
+                flush_denormals()
                 main(argv)
         except UserError as mistake:
             return report(str(mistake)) if _speaks() else 2
         except BrokenPipeError:  # who read our output has gone, as after `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
-            return 141  # 128 + SIGPIPE
+            return 128 + 13  # SIGPIPE
         except OSError as problem:  # a full disk, a folder that may not be written to
             what = problem.strerror or type(problem).__name__
             return report(f"{what}: {problem.filename}" if problem.filename else what)
@@ -60,12 +64,55 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
             if _speaks():
                 say(str(stop))
             return stop.status
-        except KeyboardInterrupt:
-            say("interrupted")
-            return 130
+        except KeyboardInterrupt as stop:
+            number = stop.args[0] if stop.args else signal.SIGINT
+            say("interrupted" if number == signal.SIGINT else f"ended by {number.name}")
+            return 128 + number
+        finally:
+            Lasting(sys.stdout).flush()  # here, where it may fail: Python's own comes later
         return 0
 
     return run
+
+
+@contextmanager
+def end_in_order() -> Iterator[None]:
+    """Makes SIGTERM and SIGHUP (a closed terminal) exceptions, as Ctrl-C is: files are tidied up.
+
+    Where the caller has them ignored, as nohup does, they stay so.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number))
+
+    previous = {}
+    if threading.current_thread() is threading.main_thread():  # others may not set handlers
+        previous = {number: signal.getsignal(number) for number in ENDING}
+        previous = {number: handler for number, handler in previous.items() if not ignored(number)}
+    for number in previous:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else end)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def ignored(number: int) -> bool:
+    """Tells whether a signal is ignored, or handled by what is not Python."""
+    return signal.getsignal(number) in (signal.SIG_IGN, None)
+
+
+def flush_denormals() -> None:
+    """Lets the processor take numbers below 1.2e-38 for 0, in this thread and those it starts.
+
+    What a dead unit leaves in an optimiser decays for ever, and below that bound an operation may
+    take a hundred times as long. Torch's threads start with the first large operation, so this
+    comes before it. Importing torch is left to the command.
+    """
+    torch = sys.modules.get("torch")
+    if torch and not torch.set_flush_denormal(True) and _speaks():
+        say("note: this processor cannot take denormal numbers for 0, steps may become slow")
 
 
 class Screen:
@@ -88,6 +135,39 @@ class Screen:
         return getattr(self.stream, name)
 
 
+class Lasting:
+    """A stream that outlives its readers: when they have gone, what is written is lost."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self.stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self.stream.flush)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError:  # a pipe nobody reads, a terminal that was closed, a full disk
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self.stream.fileno())  # what is left in its buffer goes there
+                os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def outlive_readers() -> Iterator[None]:
+    """Lets what is inside go on where nobody reads stdout or stderr any more: a long training."""
+    with redirect_stdout(Lasting(sys.stdout)), redirect_stderr(Lasting(sys.stderr)):
+        yield
+
+
 @contextmanager
 def speak_plainly() -> Iterator[None]:
     """Makes stdout a Screen, and keeps what libraries warn of to oneself, unless -W asks for it.
@@ -107,7 +187,7 @@ def say(text: str) -> None:
     line = escape(" ".join(text.split()))
     if len(line) > LONGEST:  # what is wrong comes first, what would be right last
         line = f"{line[: LONGEST - 105]} ... {line[-100:]}"
-    print(line, file=sys.stderr)
+    print(line, file=Lasting(sys.stderr))
 
 
 def report(mistake: str) -> int:

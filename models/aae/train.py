@@ -14,6 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
+import utils.start  # noqa: F401
+
 import torch
 from torch.nn import functional
 

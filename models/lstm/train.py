@@ -12,6 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
+import utils.start  # noqa: F401
+
 from models.lstm.modules import Model, ModelConfig
 from utils.command_line import parse
 from utils.errors import command

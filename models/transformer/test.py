@@ -11,6 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
+import utils.start  # noqa: F401
+
 from models.transformer.modules import Model
 from models.transformer.train import Config
 from utils.errors import command

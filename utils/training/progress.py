@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 from tqdm import tqdm
 
-from utils.errors import Interrupted, UserError
+from utils.errors import ENDING, Interrupted, UserError, ignored
 from utils.files import make_csv, show, write_whole
 from utils.training import checkpoint, distributed
 from utils.training.curves import open_tensorboard
@@ -25,16 +25,16 @@ TIMINGS = ("seconds", "per_second")  # the last columns of history.csv
 
 
 class StopSignals:
-    """Remembers Ctrl-C (SIGINT) and SIGTERM until the step is done.
+    """Remembers Ctrl-C (SIGINT), SIGTERM and SIGHUP until the step is done.
 
-    A second Ctrl-C interrupts at once.
+    A second one interrupts at once. What the caller has ignored, as nohup does SIGHUP, stays so.
     """
 
     def __enter__(self) -> Self:
         self.received: int | None = None
         self.previous = {}
         if threading.current_thread() is threading.main_thread():  # others may not set handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (number for number in ENDING if not ignored(number)):
                 self.previous[number] = signal.signal(number, self._remember)
         return self
 

@@ -13,7 +13,7 @@ import torch
 from utils import files
 from utils.command_line import Call
 from utils.config import C, build, override
-from utils.errors import UserError
+from utils.errors import UserError, outlive_readers
 from utils.files import show
 from utils.training import checkpoint, distributed
 
@@ -74,7 +74,8 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
     """
     temporary = tempfile.TemporaryDirectory(prefix="dry-run-") if call.dry_run else nullcontext()
     together = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
-    with distributed.join_ranks() if together else nullcontext(), temporary as folder:
+    ranks = distributed.join_ranks() if together else nullcontext()
+    with outlive_readers(), ranks, temporary as folder:
         if call.resume:
             run = resume_run(call)
         elif call.dry_run:
