@@ -8,6 +8,7 @@ What a file is, its content says, not its ending. CelebA is read as torchvision 
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +108,11 @@ def _list_files(folder: Path) -> list[str]:
         folders = []
         for entry in visible:
             name = f"{here}/{entry.name}" if here else entry.name
-            if entry.is_dir():
-                folders.append(name)
-            elif entry.is_file():
-                names.append(name)
+            with suppress(OSError):  # a link to itself
+                if entry.is_dir():
+                    folders.append(name)
+                elif entry.is_file():
+                    names.append(name)
         waiting += sorted(folders, reverse=True)
     if closed:
         print(f"left out {closed:,} folder{'s'[: closed != 1]} in {show(folder)}/ that ", end="")

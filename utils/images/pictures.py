@@ -25,10 +25,10 @@ from utils.images.levels import BYTES, FLOAT, WHOLE, Levels
 # other programs (EPS) or fetch other files.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
 MEMORY = 500 * 10**6  # bytes for all pictures under way
-MOST_PIXELS = 250 * 10**6  # of a JPEG, which is decoded in an eighth of its size, but in full time
+MOST_PIXELS = 250 * 10**6  # a JPEG is decoded in an eighth of its size, but in its full time
 BAND = 2**19  # pixels that are converted at a time
 # Bytes for a pixel beside the decoded picture itself, measured with Pillow 13.
-BESIDE = {"WEBP": 12, "JPEG2000": 16, "AVIF": 16, "HEIF": 16, "GIF": 4}
+BESIDE = {"WEBP": 12, "JPEG2000": 20, "AVIF": 16, "HEIF": 16, "GIF": 4}
 NARROW = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}  # bytes; other modes have 4
 SIGNS = {b"ftypheic": "HEIC", b"ftypheix": "HEIC", b"ftypmif1": "HEIC", b"ftypavif": "AVIF"}
 ORIENTATION = 0x0112  # the EXIF tag, and TIFF's own
@@ -48,7 +48,8 @@ class Unreadable(Exception):
 
     UNKNOWN = "Pillow here cannot read it"
     DAMAGED = "damaged"
-    LARGE = f"larger than {MEMORY // 10**6} MB in memory"
+    CLOSED = "not allowed to be read"
+    LARGE = f"beyond {MEMORY // 10**6} MB of memory or {MOST_PIXELS // 10**6} million pixels"
     NO_NUMBERS = "with values that are no finite numbers"
 
     def __init__(self, reason: str, kind: str = "") -> None:
@@ -83,7 +84,8 @@ BUDGET = Budget(MEMORY)
 def quiet_pillow() -> Iterator[None]:
     """Drops Pillow's remarks on odd files, and its own limit of size, in place of which is ours.
 
-    It must be entered outside of threads, since both belong to the whole process.
+    It must be entered outside of threads, since both belong to the whole process. Nothing reaches
+    stderr meanwhile: libraries in C write there by themselves.
     """
     limit = Image.MAX_IMAGE_PIXELS
     Image.init()  # all formats: threads must not import them at once
@@ -91,13 +93,30 @@ def quiet_pillow() -> Iterator[None]:
         from pillow_heif import register_heif_opener
 
         register_heif_opener()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _closed_stderr():
         warnings.simplefilter("ignore")
         Image.MAX_IMAGE_PIXELS = None
         try:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def _closed_stderr() -> Iterator[None]:
+    """Lets nothing through what the system calls stderr, where it is open."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def decode_picture(path: Path, shape: Shape, levels: Levels) -> np.ndarray:
@@ -107,6 +126,8 @@ def decode_picture(path: Path, shape: Shape, levels: Levels) -> np.ndarray:
     """
     try:
         image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    except PermissionError:
+        raise Unreadable(Unreadable.CLOSED) from None
     except Exception:  # each format of Pillow raises its own for a broken header
         raise Unreadable(Unreadable.UNKNOWN, name_kind(path)) from None
     with image:
@@ -147,10 +168,12 @@ def estimate_memory(image: Image.Image, pixels: int, size: int) -> int:
         tags = image.tag_v2
         if tags.get(ORIENTATION, 1) > 1:
             needed += area * each  # Pillow turns it by itself
-        wide, high = tags.get(322, image.width), tags.get(323, image.height)
-        deep = max(each, sum(tags.get(258, (8,))) / 8)  # bytes of a pixel in the file
-        needed += int(wide * high * deep) + size  # a tile, or a strip, of at most the picture
-    return needed + 64 * BAND
+        if image.info.get("compression") != "raw":  # a strip or tile is unpacked beside it
+            wide = tags.get(322, image.width)
+            high = tags.get(323, min(tags.get(278, image.height), image.height))
+            deep = max(each, sum(tags.get(258, (8,))) / 8)  # bytes of a pixel in the file
+            needed += int(wide * high * deep) + size
+    return needed + 64 * min(BAND, area)
 
 
 def fit(image: Image.Image, shape: Shape, levels: Levels) -> np.ndarray:

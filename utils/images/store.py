@@ -7,10 +7,12 @@ keeps as much in memory as there is room for.
 import hashlib
 import math
 import os
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +161,8 @@ def _read_all(read: Read, items: Sequence[Any], source: str, keep: Keep) -> list
             return problem
 
     broken, kept = [], 0
-    bar = tqdm(total=len(items), unit="image", delay=1, disable=None, dynamic_ncols=True)
     threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    with quiet_pillow(), bar, threads:
+    with _open_bar(len(items)) as bar, quiet_pillow(), threads:
         for start in range(0, len(items), BLOCK):
             block = items[start : start + BLOCK]
             for item, picture in zip(block, threads.map(attempt, block), strict=True):
@@ -172,6 +173,22 @@ def _read_all(read: Read, items: Sequence[Any], source: str, keep: Keep) -> list
                     kept += 1
                 bar.update()
     return broken
+
+
+@contextmanager
+def _open_bar(count: int) -> Iterator[tqdm]:
+    """Opens a progress bar on a copy of stderr, which `quiet_pillow` closes for all others."""
+    try:
+        copy = os.dup(sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):  # closed, or no stream of the system's
+        copy = os.open(os.devnull, os.O_WRONLY)
+    with (
+        open(copy, "w", encoding="utf-8") as stream,
+        tqdm(
+            total=count, unit="image", delay=1, disable=None, dynamic_ncols=True, file=stream
+        ) as bar,
+    ):
+        yield bar
 
 
 def describe_broken(broken: list[Broken]) -> str:
