@@ -409,7 +409,7 @@ def written_out() -> Iterator[Row]:
         ("--ckpt_name=new --data={}/empty", "empty/ has no images in it", "a folder of pictures"),
         (
             "--ckpt_name=new --data={}/broken",
-            "none of its 1 files can be read",
+            "none of its 1 file can be read",
             "pictures that an image",
         ),
         (

@@ -8,6 +8,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
+from utils.words import escape
+
 INK = "#333333"
 
 
@@ -34,11 +36,13 @@ def draw_pictures(
     axes = figure.add_axes((beside / whole[0], 0, width / whole[0], height / whole[1]))
     axes.imshow(strips.reshape(R * H, W, 3), interpolation="nearest", aspect="auto")
     axes.axis("off")
+    # A label names data: $x^$ is no formula.
+    style = {"fontsize": 8, "color": INK, "parse_math": False}
     for row, label in enumerate(rows):
-        axes.text(-4, (row + 0.5) * H, label, ha="right", va="center", fontsize=8, color=INK)
+        axes.text(-4, (row + 0.5) * H, escape(label), ha="right", va="center", **style)
     for column, label in enumerate(columns):
         x = (column + 0.5) * W / len(columns)
-        axes.text(x, -3, label, ha="center", va="bottom", fontsize=8, color=INK)
+        axes.text(x, -3, escape(label), ha="center", va="bottom", **style)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path

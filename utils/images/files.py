@@ -21,6 +21,7 @@ from utils.images.data import MEMORY_LIMIT, Images, Shape
 from utils.images.levels import Levels, find_levels, kind_of
 from utils.images.pictures import Unreadable, decode_picture, fit, quiet_pillow
 from utils.images.store import collect, stamp
+from utils.words import count
 
 SOURCES = "a folder of pictures, a .npy or .npz file, or one in MNIST's format"
 CLUTTER = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # beside files whose names have a dot
@@ -70,8 +71,13 @@ def load_picture(path: Path, shape: Shape = (3, 64, 64)) -> np.ndarray:
     except Unreadable as problem:
         raise UserError(f"{show(path)} is no picture that can be read: {problem}") from None
     if levels.describe():
-        print(f"{show(path)}: {levels.describe()}")
+        print(f"{one_line(path)}: {levels.describe()}")
     return picture
+
+
+def one_line(path: Path) -> str:
+    """Writes a path for messages, where its name may have line ends in it."""
+    return show(path).replace("\n", "\\n")
 
 
 def _load_files(folder: Path, files: Sequence[str], shape: Shape, memory_limit: int) -> Images:
@@ -81,7 +87,7 @@ def _load_files(folder: Path, files: Sequence[str], shape: Shape, memory_limit: 
     def read(name: str) -> np.ndarray:
         return decode_picture(folder / name, shape, levels)
 
-    source = show(folder) + "/"
+    source = one_line(folder) + "/"
     key = (str(folder.resolve()), [(name, stamp(os.path.join(folder, name))) for name in files])
     return Images(collect(read, files, shape, key, source, memory_limit, levels), source)
 
@@ -115,7 +121,7 @@ def _list_files(folder: Path) -> list[str]:
                     names.append(name)
         waiting += sorted(folders, reverse=True)
     if closed:
-        print(f"left out {closed:,} folder{'s'[: closed != 1]} in {show(folder)}/ that ", end="")
+        print(f"left out {count(closed, 'folder')} in {one_line(folder)}/ that ", end="")
         print("cannot be entered: not allowed, or too deep")
     if not names:
         raise UserError(f"{show(folder)}/ has no images in it: right would be {SOURCES}")
@@ -139,7 +145,7 @@ def _celeba_files(folder: Path) -> list[str]:
 
 def _load_array(path: Path, shape: Shape, memory_limit: int) -> Images:
     """Loads the one array of pictures in a file; UserError for none or many."""
-    stack, source = read_stack(path), show(path)
+    stack, source = read_stack(path), one_line(path)
     kind, levels = kind_of(stack.dtype), find_levels(stack, source)
     plain = stack.dtype == np.uint8 and levels.table() is None
     if plain and stack.shape[1:] == shape:

@@ -25,6 +25,7 @@ from utils.files import lock, show
 from utils.images.data import Shape
 from utils.images.levels import Levels
 from utils.images.pictures import Unreadable, quiet_pillow
+from utils.words import count
 
 Read = Callable[[Any], np.ndarray]  # an item -> uint8 (C, H, W), or Unreadable
 Keep = Callable[[int, np.ndarray], Any]  # keep(n, picture) of the n-th that could be read
@@ -137,12 +138,12 @@ def _decode(
             break
     if len(broken) == len(items):
         raise UserError(
-            f"{source}: none of its {len(items):,} files can be read ({describe_broken(broken)}): "
-            "right would be pictures that an image viewer opens"
+            f"{source}: none of its {count(len(items), 'file')} can be read "
+            f"({describe_broken(broken)}): right would be pictures that an image viewer opens"
         )
     notes = [f"{source}: {levels.describe()}"] if levels.describe() else []
     if broken:
-        skipped = f"skipped {len(broken):,} of {len(items):,} files in {source}"
+        skipped = f"skipped {len(broken):,} of {count(len(items), 'file')} in {source}"
         notes.append(f"{skipped}: {describe_broken(broken)}")
     return "\n".join(notes), len(items) - len(broken)
 
@@ -176,7 +177,7 @@ def _read_all(read: Read, items: Sequence[Any], source: str, keep: Keep) -> list
 
 
 @contextmanager
-def _open_bar(count: int) -> Iterator[tqdm]:
+def _open_bar(total: int) -> Iterator[tqdm]:
     """Opens a progress bar on a copy of stderr, which `quiet_pillow` closes for all others."""
     try:
         copy = os.dup(sys.stderr.fileno())
@@ -185,7 +186,7 @@ def _open_bar(count: int) -> Iterator[tqdm]:
     with (
         open(copy, "w", encoding="utf-8") as stream,
         tqdm(
-            total=count, unit="image", delay=1, disable=None, dynamic_ncols=True, file=stream
+            total=total, unit="image", delay=1, disable=None, dynamic_ncols=True, file=stream
         ) as bar,
     ):
         yield bar
@@ -200,8 +201,8 @@ def describe_broken(broken: list[Broken]) -> str:
     for reason, cases in reasons.items():
         kinds = Counter(problem.kind for _, problem in cases).most_common()
         if reason == Unreadable.UNKNOWN:
-            some = [f"{count:,} {kind}" for kind, count in kinds[:5]]
-            others = sum(count for _, count in kinds[5:])
+            some = [f"{number:,} {kind}" for kind, number in kinds[:5]]
+            others = sum(number for _, number in kinds[5:])
             some += [f"{others:,} others"] * (others > 0)
             parts.append(f"{', '.join(some)}: {reason}")
         else:

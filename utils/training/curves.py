@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from utils.words import escape
+
 INK = "#333333"
+WIDEST = 80  # characters of a title
 COLORS = ("#2b6cb0", "#dd7a1f", "#2f855a", "#805ad5")
 
 
@@ -54,7 +57,10 @@ def draw_losses(
         va="top",
         ha="left" if best["epoch"] <= sum(epochs[:: max(1, len(epochs) - 1)]) / 2 else "right",
     )
-    axes.set(title=title, xlabel="epoch", ylabel=measure.nats)
+    if len(title) > WIDEST:
+        title = f"{title[: WIDEST // 2]} ... {title[-WIDEST // 2 :]}"
+    axes.set_title(escape(title), parse_math=False)  # it names the data: $x^$ is no formula
+    axes.set(xlabel="epoch", ylabel=measure.nats)
     axes.grid(alpha=0.25)
     if measure.bits:
         right = axes.secondary_yaxis("right", functions=(measure.in_bits, measure.in_nats))

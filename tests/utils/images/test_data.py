@@ -192,7 +192,7 @@ def test_folders_without_images(tmp_path):
     with pytest.raises(UserError, match="has no images in it"):
         load_images(tmp_path)
     (tmp_path / "a.png").write_text("no image")
-    with pytest.raises(UserError, match=r"none of its 1 files can be read \(1 .png: Pillow"):
+    with pytest.raises(UserError, match=r"none of its 1 file can be read \(1 .png: Pillow"):
         load_images(tmp_path)
     with pytest.raises(UserError, match="no such folder or file"):
         load_images(tmp_path / "nowhere")
