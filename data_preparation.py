@@ -19,9 +19,10 @@ import numpy as np
 from utils import files
 from utils.command_line import Parser
 from utils.errors import command
-from utils.files import check_name
+from utils.files import data_folder, show
 from utils.helper_functions import char_to_one_hot
-from utils.text.preparation import FORMATS, prepare, split_text
+from utils.text.encoding import encoding
+from utils.text.preparation import FORMATS, make_name, prepare, split_text
 
 
 def txt_to_numpy(text: str) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -47,7 +48,10 @@ def main(argv: list[str] | None = None) -> None:
         type=Path,
         metavar="FILE",
         default=files.ROOT / "data" / "text.txt",
-        help="a UTF-8 text (default: data/text.txt)",
+        help="a text (default: data/text.txt)",
+    )
+    parser.add_argument(
+        "--encoding", type=encoding, default="utf-8", help="of the text (default: utf-8)"
     )
     parser.add_argument("--name", help="write to data/NAME/ (default: the file's name, no ending)")
     parser.add_argument("--raw", action="store_true", help="keep case and every character")
@@ -55,8 +59,12 @@ def main(argv: list[str] | None = None) -> None:
         "--format", choices=FORMATS, default="one_hot", help="what to write (default: one_hot)"
     )
     args = parser.parse_args(argv)
-    name = check_name(args.name if args.name is not None else args.text.stem, "the data's name")
-    prepare(args.text, name, raw=args.raw, form=args.format)
+    name = make_name(args.text.stem) if args.name is None else args.name
+    replaced = data_folder(name).exists()
+    folder = prepare(args.text, name, raw=args.raw, form=args.format, encoding=args.encoding)
+    if args.name is None and name != args.text.stem:
+        instead = ", in place of what was there" if replaced else ""
+        print(f"data goes to {show(folder)}/{instead} (--name takes another)")
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def test_a_text_in_blocks_is_the_text(text, raw, tmp_path):
     file.write_bytes(text.encode("utf-8"))
     whole = text
     if not raw:
-        lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
+        lines = io.StringIO(text.replace("\ufeff", ""), newline="")
         whole = "".join(line for line in lines if line.strip()).lower()
     for size in (1, 2, 7, 2**20):
         blocks = read_blocks(file, raw=raw, size=size)
@@ -221,3 +221,106 @@ def test_the_default_text_is_what_it_should_be():
     assert '"' not in text
     paragraphs = [line for line in text.splitlines() if line]
     assert len(set(paragraphs)) == len(paragraphs)
+
+
+FRENCH = "Le garçon a mangé une pêche à la forêt. Où êtes-vous né, mon frère?\n"
+JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。\n"
+RUSSIAN = "Широка страна моя родная, много в ней лесов, полей и рек.\n"
+ENCODED = {
+    "latin-1": FRENCH,
+    "cp1252": FRENCH + "“It’s late,” he said – naïve café…\n",
+    "shift-jis": JAPANESE,
+    "koi8-r": RUSSIAN,
+    "cp1251": RUSSIAN,
+    "utf-16": RUSSIAN + FRENCH,
+    "utf-16-le": RUSSIAN,
+    "utf-16-be": FRENCH,
+    "gb18030": "道可道,非常道。名可名,非常名。无名天地之始。\n",
+}
+
+
+@pytest.mark.parametrize("length", [1, 3000], ids=["a line", "many"])
+@pytest.mark.parametrize("code", ENCODED)
+def test_the_likely_encoding_is_named_and_then_taken(code, length, repository, capsys):
+    """Wherever in the file the first letter is that tells: here after 100,000 others at most."""
+    text = "plain words\n" * (length * 3 % 9000) + ENCODED[code] * 3
+    file = repository / "old.txt"
+    file.write_bytes(text.encode(code))
+    assert data_preparation.main(["--text", str(file), "--raw", "--format", "codes"]) == 2
+    err = capsys.readouterr().err
+    assert f": it may be {code}: --encoding {code}\n" in err
+    argv = ["--text", str(file), "--raw", "--format", "codes", "--encoding", code.upper()]
+    assert data_preparation.main(argv) == 0
+    loaded = load_text(DataConfig(name="old"))
+    assert decode(whole_of(loaded), loaded.alphabet) == text
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "shift-jis", "utf-8-sig"])
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "as in the course"])
+def test_another_encoding_in_blocks_is_the_text(code, raw, tmp_path):
+    text = "One.\r\n\n \nTWO 猫\rthree"
+    text = f"\ufeff{text}" if code == "utf-16-le" else text  # the others' decoders take it off
+    (tmp_path / "utf8.txt").write_text(text, encoding="utf-8", newline="")
+    (tmp_path / "other.txt").write_text(text, encoding=code, newline="")
+    expected = "".join(read_blocks(tmp_path / "utf8.txt", raw=raw))
+    for size in (1, 2, 7, 2**20):
+        blocks = read_blocks(tmp_path / "other.txt", raw=raw, encoding=code, size=size)
+        assert "".join(blocks) == expected
+
+
+def test_a_byte_order_mark_is_a_character_of_a_raw_text_alone(tmp_path):
+    """Also where two files that begin with one were joined."""
+    file = tmp_path / "text.txt"
+    file.write_bytes("one\n".encode("utf-8-sig") + "two\n".encode("utf-8-sig"))
+    assert read_text(file) == "one\ntwo\n"
+    assert read_text(file, raw=True) == "\ufeffone\n\ufefftwo\n"
+    file.write_bytes("\n".encode("utf-8-sig"))
+    for raw in (True, False):
+        with pytest.raises(UserError, match="no text in it"):
+            read_text(file, raw=raw)
+
+
+NAMES = {
+    "my book.txt": "my_book",
+    "book.v2.txt": "book.v2",
+    "-book.txt": "book",
+    "--raw": "raw",
+    ".txt": "txt",
+    "book..txt": "book",
+    "con.txt": "text_con",
+    "NUL.v1.txt": "text_NUL.v1",
+    "Café.txt": "Cafe",
+    "a:b?*.txt": "a_b",
+    "a\\b.txt": "a_b",
+    "$HOME.txt": "HOME",
+    "книга.txt": "text_bff225f9",
+    "道德经.txt": None,
+    "🙂.txt": None,
+    "Война и мир 2.txt": None,
+    "x" * 150 + ".txt": None,
+    "...": None,
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot have these files")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_any_name_gets_a_folder_and_it_is_said(name, repository, capsys):
+    file = repository / "mine" / name
+    file.parent.mkdir()
+    file.write_text("a text\n", encoding="utf-8")
+    for place in ("", ", in place of what was there"):
+        assert data_preparation.main([f"--text={file}"]) == 0
+        made = {path.name for path in (repository / "data").iterdir()} - {"text.txt"}
+        assert len(made) == 1
+        folder = made.pop()
+        assert files.check_name(folder, "it") == folder
+        assert NAMES[name] in (None, folder)
+        said = f"data goes to data/{folder}/{place} (--name takes another)\n"
+        assert (said in capsys.readouterr().out) == (folder != file.stem)
+
+
+def test_other_letters_make_other_names():
+    stems = ["книга", "книги", "道德经", "论语", "🙂🙃", "y" * 101, "y" * 102, "мир 1", "мир 2"]
+    names = [preparation.make_name(stem) for stem in stems]
+    assert len(set(names)) == len(names)
+    assert all(files.check_name(name, "it") == name for name in names)

@@ -11,7 +11,12 @@ from utils.training.checkpoint import PROJECT
 SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
 REQUIREMENTS = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
 LISTED = [line for line in REQUIREMENTS if line and not line.startswith("#")]
-PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where an import is named otherwise
+# Where an import is named otherwise.
+PACKAGE_OF = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "charset_normalizer": "charset-normalizer",
+}
 
 
 def test_pip_and_uv_are_told_the_same():

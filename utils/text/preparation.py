@@ -5,8 +5,11 @@ a test holds the two equal.
 """
 
 import io
+import re
 import shutil
 import tempfile
+import unicodedata
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from utils.errors import UserError
-from utils.files import data_folder, show
+from utils.files import RESERVED, data_folder, show
+from utils.text.encoding import decode_file
 from utils.words import count
 
 FORMATS = ("one_hot", "codes")
@@ -22,41 +26,29 @@ OURS = ("alphabet.npy", "codes.npy", "sample_*.npy")  # files that `write` makes
 BLOCK = 2**20  # bytes or characters that are worked on at a time
 
 
-def read_text(file: Path, *, raw: bool = False) -> str:
+def read_text(file: Path, *, raw: bool = False, encoding: str = "utf-8") -> str:
     """Reads a file as `read_blocks` does, into one string."""
-    return "".join(read_blocks(file, raw=raw))
+    return "".join(read_blocks(file, raw=raw, encoding=encoding))
 
 
-def read_blocks(file: Path, *, raw: bool = False, size: int = BLOCK) -> list[str]:
-    """Reads a UTF-8 file, its line ends as they are, in blocks of about `size` bytes: whole lines.
+def read_blocks(
+    file: Path, *, raw: bool = False, encoding: str = "utf-8", size: int = BLOCK
+) -> list[str]:
+    """Reads a text file, its line ends as they are, in blocks of about `size` bytes: whole lines.
 
-    Unless raw, the text is lower-cased and its empty lines are left out. UserError where the file
-    holds no such text. As one string a large text would take several times its size: four bytes for
-    each character where a single one needs as many, and all of it once more to lower its case.
+    Unless raw, the text is lower-cased, and empty lines and byte order marks are left out.
+    UserError where the file holds no such text. As one string a large text would take several times
+    its size: four bytes for each character where a single one needs as many, and all of it once
+    more to lower its case.
     """
-    blocks, place = [], 0
-    try:
-        with open(file, "rb") as content:
-            while lines := content.read(size) + content.readline():
-                block = lines.decode("utf-8")
-                if not raw:
-                    if place == 0:  # a byte order mark is no character of a course's text
-                        block = block.removeprefix("\ufeff")
-                    block = "".join(line for line in split_text(block) if line.strip())
-                blocks += [part if raw else part.lower() for part in _parts(block, 2 * size)]
-                place += len(lines)
-    except FileNotFoundError:
-        raise UserError(f"no such file: {file}: give --text a UTF-8 text") from None
-    except IsADirectoryError:
-        raise UserError(f"{file} is a folder: give one text file") from None
-    except UnicodeDecodeError as problem:
-        raise UserError(
-            f"{file} is not UTF-8 text (byte {place + problem.start}): convert it"
-        ) from None
-    if all(block.isspace() for block in blocks):
+    blocks: list[str] = []
+    for block in decode_file(file, encoding, size):
+        if not raw:
+            block = block.replace("\ufeff", "")  # also where files were joined to one
+            block = "".join(line for line in split_text(block) if line.strip())
+        blocks += [part if raw else part.lower() for part in _parts(block, 2 * size)]
+    if all(block.removeprefix("\ufeff").strip() == "" for block in blocks):
         raise UserError(f"{file} has no text in it: nothing to learn from")
-    if any("\0" in block for block in blocks):
-        raise UserError(f"{file} contains NUL characters: it is no text file")
     return blocks
 
 
@@ -157,10 +149,28 @@ def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> i
     return len(lines)
 
 
-def prepare(file: Path, name: str, *, raw: bool = False, form: str = "one_hot") -> Path:
+def make_name(stem: str) -> str:
+    """Makes the name of a file one that a folder can have on every system: "my book", "my_book".
+
+    Marks are left off letters. Of a name in other letters the sum of its characters is kept, as
+    eight digits: two such names hardly ever come to the same.
+    """
+    plain = unicodedata.normalize("NFKD", stem)
+    letters = "".join(char for char in plain if not unicodedata.combining(char))
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", letters).strip("._-")
+    others = any(char.isalnum() and not char.isascii() for char in letters)
+    if others or len(name) > 100 or not name:
+        kept = name[:80].strip("._-") or "text"
+        name = f"{kept}_{zlib.crc32(stem.encode(errors='surrogateescape')):08x}"
+    return f"text_{name}" if name.split(".")[0].lower() in RESERVED else name
+
+
+def prepare(
+    file: Path, name: str, *, raw: bool = False, form: str = "one_hot", encoding: str = "utf-8"
+) -> Path:
     """Turns a text file into data/<name>/ and returns that folder. UserError for bad input."""
     folder = data_folder(name)
-    alphabet, codes = encode_text(read_blocks(file, raw=raw))
+    alphabet, codes = encode_text(read_blocks(file, raw=raw, encoding=encoding))
     files = write(folder, alphabet, codes, form)
     samples = count(files, "sample") if form == "one_hot" else "one file of codes"
     length = count(len(codes), "character")

@@ -1,0 +1,107 @@
+"""Text files in any encoding: decoded in blocks of whole lines, or the likely encoding named."""
+
+import argparse
+import codecs
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from utils.errors import UserError
+
+SAMPLE = 2**16  # bytes that a guess looks at
+# What texts come in. Fewer to choose from make fewer mistakes: each fits some text of the others.
+LIKELY = ["utf_8", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "cp1252", "cp1250", "cp1251"]
+LIKELY += ["koi8_r", "cp1253", "cp1254", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
+
+
+def encoding(name: str) -> str:
+    """Parses an argparse value: the name of an encoding that Python can decode text by."""
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=name).read()
+    except (LookupError, ValueError):  # a name of none, of one that is not for text, or no name
+        raise argparse.ArgumentTypeError(
+            f"{name!r:.40} is no encoding: give utf-8, latin-1, cp1252, utf-16, shift-jis, ..."
+        ) from None
+    return name
+
+
+def decode_file(file: Path, name: str, size: int) -> Iterator[str]:
+    """Yields a file's text in blocks of about `size` bytes: whole lines, their ends as they are.
+
+    UserError where there is no such file, or no text in that encoding in it.
+    """
+    try:
+        with open(file, "rb") as content:
+            try:
+                for block in _decode(content, name, size):
+                    if "\0" in block:
+                        raise UnicodeError("contains NUL characters")
+                    yield block
+            except UnicodeError as problem:
+                raise UserError(_describe_misfit(file, content, name, problem)) from None
+    except FileNotFoundError:
+        raise UserError(f"no such file: {file}: give a text file") from None
+    except IsADirectoryError:
+        raise UserError(f"{file} is a folder: give one text file") from None
+
+
+def _decode(content: BinaryIO, name: str, size: int) -> Iterator[str]:
+    """Decodes as `decode_file`. UnicodeError; of UTF-8, with the place in the file."""
+    if codecs.lookup(name).name != "utf-8":
+        text = io.TextIOWrapper(content, encoding=name, newline="")
+        try:
+            while lines := text.read(size) + text.readline():
+                lines.encode("utf-8")  # some decoders let half a surrogate pair through
+                yield lines
+        finally:
+            text.detach()  # or it would close the file
+        return
+    place = 0
+    while encoded := content.read(size) + content.readline():
+        try:
+            yield encoded.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            problem.start += place
+            raise
+        place += len(encoded)
+
+
+def _describe_misfit(file: Path, content: BinaryIO, name: str, problem: UnicodeError) -> str:
+    """Says what a file is not, and what it probably is."""
+    is_utf8 = codecs.lookup(name).name == "utf-8"
+    place = problem.start if is_utf8 and isinstance(problem, UnicodeDecodeError) else None
+    likely = guess_encoding(content, place or 0)
+    if "NUL" in str(problem) and not _is_wide(content):
+        return f"{file} contains NUL characters: it is no text file"
+    byte = "" if place is None else f" (byte {place})"
+    way_out = f"it may be {likely}: --encoding {likely}" if likely else "convert it to UTF-8"
+    return f"{file} is not {'UTF-8' if is_utf8 else name} text{byte}: {way_out}"
+
+
+def _is_wide(content: BinaryIO) -> bool:
+    """Tells whether a file's NULs are halves of characters of two bytes: one in twenty, in step."""
+    content.seek(0)
+    sample = content.read(SAMPLE)
+    halves = [sample[start::2].count(0) for start in (0, 1)]
+    return max(halves) > max(3, len(sample) / 20, 20 * min(halves))
+
+
+def guess_encoding(content: BinaryIO, place: int = 0) -> str | None:
+    """Guesses a file's encoding from what surrounds a byte; None where nothing fits.
+
+    Latin-1, cp1250 and cp1252 share most letters of western Europe. Where these fit alike, the last
+    is taken, or Latin-1 where no character is there that cp1252 adds.
+    """
+    from charset_normalizer import from_bytes  # seldom needed
+
+    content.seek(max(0, place - SAMPLE // 2) // 4 * 4)
+    sample = content.read(SAMPLE)
+    found = from_bytes(sample, cp_isolation=LIKELY)
+    best = found.best()
+    if best is None:
+        return None
+    western = next((one for one in found if "cp1252" in one.could_be_from_charset), None)
+    if western and (western.chaos, -western.coherence) <= (best.chaos, -best.coherence):
+        return "cp1252" if any(0x80 <= byte < 0xA0 for byte in sample) else "latin-1"
+    return best.encoding.replace("_", "-")
