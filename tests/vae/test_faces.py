@@ -1,9 +1,12 @@
 """The rendered faces: each factor does what it says, where it says, and nothing elsewhere."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from vae.data import VALIDATION_SEED
 from vae.faces import head
 from vae.faces.factors import FACTORS, NAMES, column, sample_factors
 from vae.faces.geometry import EVERYWHERE
@@ -81,6 +84,19 @@ def test_a_face_does_not_depend_on_those_rendered_with_it():
     for i in (0, 1, 17, head.CHUNK, head.CHUNK + 8):
         assert render(factors[i : i + 1])[0].equal(together[i])
     assert render(factors.flip(0)).equal(together.flip(0))
+
+
+def test_the_faces_are_those_that_the_shipped_models_were_trained_on():
+    """faces.npz: factors of every kind of face, and the sums of 4 x 4 pixels of what they render.
+
+    Where a change is meant, all shipped autoencoders of faces have to be trained anew.
+    """
+    with np.load(Path(__file__).with_name("faces.npz")) as known:
+        factors, sums, drawn = (torch.from_numpy(known[name]) for name in known.files)
+    images = render(factors).int().unflatten(3, (16, 4)).unflatten(2, (16, 4)).sum(dim=(3, 5))
+    assert images.shape == sums.shape == (24, 3, 16, 16)
+    assert (images - sums.int()).abs().max() <= 8, "half a level a pixel: rounding is much less"
+    assert torch.allclose(sample_factors(3, VALIDATION_SEED), drawn)
 
 
 def test_rendering_leaves_the_factors_alone():

@@ -23,6 +23,7 @@ from vae.losses import (
     compute_capacity,
     decompose_kl,
     kl_per_dim,
+    log_normal,
     reconstruction,
     warm_up,
 )
@@ -109,6 +110,13 @@ def test_kl_against_torch_distributions():
     both = Independent(Normal(mu, torch.exp(logvar / 2)), 1)
     prior = Independent(Normal(torch.zeros_like(mu), torch.ones_like(mu)), 1)
     assert torch.allclose(kl_per_dim(mu, logvar).sum(1), kl_divergence(both, prior), atol=1e-12)
+
+
+def test_the_density_of_a_normal_distribution():
+    mu, logvar = latents()
+    z = torch.randn(7, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    theirs = Normal(mu, torch.exp(logvar / 2)).log_prob(z)
+    assert torch.allclose(log_normal(z, mu, logvar), theirs, atol=1e-12)
 
 
 def test_kl_is_zero_at_the_prior_only_and_symmetric_in_the_mean():

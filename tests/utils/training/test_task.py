@@ -177,6 +177,23 @@ def test_a_row_is_the_mean_of_the_epochs_steps(repository, monkeypatch):
     assert rates[-1] == pytest.approx(0.05)
 
 
+def test_a_run_is_found_by_its_best_epoch_before_what_ships(repository, monkeypatch):
+    left = iter([2.0, 1.0, 3.0])
+    monkeypatch.setattr(Line, "validate", lambda self: {"val_squared": next(left)})
+    train("line", epochs=3)
+    folder = repository / "checkpoints" / "line"
+    (repository / "pretrained").mkdir()
+    for name in ("line", "other"):
+        (repository / "pretrained" / f"{name}.pt").write_bytes(b"")
+    epochs = {
+        name: checkpoint.load(checkpoint.find("line", name))["epoch"]
+        for name in ("best", "last", "3")
+    }
+    assert epochs == {"best": 2, "last": 3, "3": 3}
+    assert checkpoint.find("line") == folder / "best.pt"
+    assert checkpoint.find("other") == repository / "pretrained" / "other.pt"
+
+
 @pytest.mark.parametrize("seed", [0, 5])
 def test_the_seed_decides_the_first_weights_and_what_is_drawn(seed, repository):
     """Beside the order of the data, which a loader takes from it by itself."""
