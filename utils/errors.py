@@ -131,6 +131,12 @@ class Screen:
             self.column = 0 if line.endswith("\n") else self.column + len(line)
         return len(text)
 
+    def pour(self, text: str) -> None:
+        """Writes a part of a long text at once, its lines as long as they are."""
+        self.stream.write(escape(text))
+        self.stream.flush()
+        self.column = 0
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 

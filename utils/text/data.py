@@ -1,6 +1,6 @@
 """A prepared text as integer codes, cut into training and validation, and its batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -62,13 +62,16 @@ class Text:
 def encode(text: str, alphabet: list[str]) -> torch.Tensor:
     """Turns a text into codes (T,). UserError lists the characters that the alphabet lacks."""
     code_of = {char: code for code, char in enumerate(alphabet)}
-    unknown = sorted(set(text) - set(code_of))
-    if unknown:
-        raise UserError(
-            f"not in this model's alphabet: {' '.join(map(repr, unknown))} "
-            f"(it knows {''.join(alphabet)!r})"
-        )
+    if unknown := set(text) - set(code_of):
+        raise UserError(f"{describe_unknown(unknown)} (it knows {''.join(alphabet)!r})")
     return torch.tensor([code_of[char] for char in text], dtype=torch.int64)
+
+
+def describe_unknown(characters: Iterable[str]) -> str:
+    """Names characters that an alphabet lacks, twenty at most."""
+    names = [repr(char) for char in sorted(characters)]
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"not in this model's alphabet: {' '.join(names[:20])}{more}"
 
 
 def decode(codes: torch.Tensor | np.ndarray, alphabet: list[str]) -> str:

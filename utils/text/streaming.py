@@ -4,6 +4,8 @@ All models share one contract, `forward(x, state=None) -> (logits, state)`, so e
 exists once. Nothing is ever read twice, with one exception: positions that end (see `Reader`).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -91,20 +93,30 @@ def choose(
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> int:
-    """Samples a code from softmax(logits / temperature), logits (V,), among the k best ones.
+    """Samples a code from softmax(logits / temperature), logits (V,), among the likeliest.
 
-    Temperature 0 is greedy: the likeliest code. Logits (2, 1, 0) have the probabilities
-    (0.67, 0.24, 0.09) at temperature 1, (0.87, 0.12, 0.02) at 0.5, and (0.73, 0.27, 0) at top_k 2.
-    A top_k above V keeps all; among equals, exactly k are kept.
+    First the temperature applies; 0 is greedy, the likeliest code. Then the top_k likeliest are
+    kept. Of them, then, the fewest whose probabilities add up to top_p at least (Holtzman et al.
+    2020, "The curious case of neural text degeneration", section 3.1: the nucleus).
+
+    Logits (2, 1, 0) have the probabilities (0.67, 0.24, 0.09) at temperature 1, (0.87, 0.12, 0.02)
+    at 0.5, (0.73, 0.27, 0) at top_k 2 or top_p 0.9, and (1, 0, 0) at top_k 2 with top_p 0.7. A
+    top_k above V keeps all; among equals, exactly k are kept.
     """
     if temperature < 0 or (top_k is not None and top_k < 1):
         raise ValueError(f"temperature {temperature} is below 0, or top_k {top_k} below 1")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p} is not above 0 and at most 1")
     if temperature == 0:
         return int(logits.argmax())
-    best, codes = logits.topk(min(top_k or len(logits), len(logits)))
-    probabilities = torch.softmax((best - best[0]).double() / temperature, dim=0).cpu()
+    best, codes = logits.cpu().topk(min(top_k or len(logits), len(logits)))
+    probabilities = torch.softmax((best - best[0]).double() / temperature, dim=0)
+    if top_p is not None:
+        likelier = probabilities.cumsum(dim=0) - probabilities  # what those before one add up to
+        probabilities = probabilities[likelier < top_p]
     return int(codes[torch.multinomial(probabilities, 1, generator=generator)])
 
 
@@ -115,18 +127,24 @@ def write(
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float | None = None,
     seed: int = 0,
+    watch: Callable[[int], bool] | None = None,
 ) -> tuple[torch.Tensor, int]:
     """Reads a prompt (T >= 1,), then writes `length` characters, reading each back as its input.
 
-    Returns the codes written (length,), and how often `learned` positions made it start anew.
+    `watch` is called with each code at once, and ends the text where it returns True. Returns the
+    codes written, and how often `learned` positions made it start anew.
     """
+    how = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     generator = torch.Generator().manual_seed(seed)
     reader, read, written = Reader(model), prompt, []
     with evaluating(model) as device:
         while len(written) < length:
             logits = reader.read(read[None].to(device))  # (1, T, V)
-            code = choose(logits[0, -1], temperature=temperature, top_k=top_k, generator=generator)
+            code = choose(logits[0, -1], generator=generator, **how)
             written.append(code)
+            if watch and watch(code):
+                break
             read = torch.tensor([code])
     return torch.tensor(written, dtype=torch.int64), reader.restarts

@@ -202,11 +202,13 @@ def detach(state: Any, device: torch.device | str) -> Any:
     return state
 
 
-def describe_score(model: TextModel, codes: np.ndarray) -> str:
+def describe_score(model: TextModel, codes: np.ndarray, title: str = "validation") -> str:
     """Measures a text in one line: nats, bits and accuracy of the stream, then cold blocks."""
+    if len(codes) < 2:
+        return f"{title}: {count(len(codes), 'character')}, nothing to measure"
     nats, right = score_stream(model, codes)
     return (
-        f"validation {nats:.4f} nats, {nats / math.log(2):.4f} bits per character, "
+        f"{title} {nats:.4f} nats, {nats / math.log(2):.4f} bits per character, "
         f"{100 * right:.1f} % of next characters right; "
         f"on cold blocks of 256: {score_blocks(model, codes):.4f} nats"
     )

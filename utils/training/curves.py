@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib.figure import Figure
-
 from utils.words import escape
 
 INK = "#333333"
@@ -39,6 +37,8 @@ def draw_losses(
     history: Sequence[dict[str, Any]], path: Path, title: str, measure: Measure, monitor: str
 ) -> None:
     """Draws the measure's columns, a point an epoch, in nats (left axis) and bits (right axis)."""
+    from matplotlib.figure import Figure  # which what only writes text goes without
+
     figure = Figure(figsize=(7, 4.2), layout="constrained")  # no pyplot: no window, no state
     axes = figure.add_subplot()
     epochs = [row["epoch"] for row in history]

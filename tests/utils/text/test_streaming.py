@@ -132,3 +132,49 @@ def test_a_score_in_words():
         f"validation {nats:.4f} nats, {bits:.4f} bits per character, "
         "99.9 % of next characters right; on cold blocks of 256: 0.0000 nats"
     )
+
+
+def nucleus_by_definition(logits, temperature, top_k, top_p):
+    """Sorts, adds up, cuts off: the probabilities that are left of each code, in float64."""
+    weights = np.exp(np.asarray(logits, dtype=np.float64) / temperature)
+    order = sorted(range(len(weights)), key=lambda code: -weights[code])[: top_k or len(weights)]
+    whole, kept, total = sum(weights[code] for code in order), [], 0.0
+    for code in order:
+        kept.append(code)
+        total += weights[code] / whole
+        if top_p is not None and total >= top_p:
+            break
+    left = np.zeros(len(weights))
+    left[kept] = weights[kept] / weights[kept].sum()
+    return left
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("top_k", [None, 1, 3, 99])
+@pytest.mark.parametrize("top_p", [None, 1e-9, 0.3, 0.7, 0.9, 1.0])
+def test_the_nucleus_is_what_its_definition_says(temperature, top_k, top_p):
+    """Temperature, then top_k, then top_p: 1,500 draws, bounds of four standard deviations."""
+    logits = torch.tensor([0.3, 2.0, -1.0, 1.1, 0.9, -4.0])
+    random = torch.Generator().manual_seed(1)
+    how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": random}
+    shares = np.bincount([choose(logits, **how) for _ in range(1500)], minlength=6) / 1500
+    expected = nucleus_by_definition(logits.tolist(), temperature, top_k, top_p)
+    assert (shares[expected == 0] == 0).all()
+    assert (abs(shares - expected) <= 4 * np.sqrt(expected * (1 - expected) / 1500) + 1e-12).all()
+
+
+def test_a_nucleus_of_nothing_or_of_more_than_all_is_refused():
+    for top_p in (0, -0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match="not above 0 and at most 1"):
+            choose(torch.zeros(3), top_p=top_p)
+
+
+@pytest.mark.parametrize("model", ["lstm"], indirect=True)
+def test_writing_can_be_watched_and_ended(model):
+    prompt, seen = torch.tensor([3, 1, 4]), []
+    whole, _ = write(model, prompt, 20, seed=5)
+    same, _ = write(model, prompt, 20, seed=5, watch=seen.append)
+    assert seen == same.tolist() == whole.tolist()
+    seen.clear()
+    ended, _ = write(model, prompt, 20, seed=5, watch=lambda c: seen.append(c) or len(seen) == 7)
+    assert ended.tolist() == whole.tolist()[:7]
