@@ -13,12 +13,13 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from types import FrameType
 from typing import Any, TextIO
 
-from utils.words import escape
+from utils.words import ESCAPES, escape
 
 # How torch says it, on the CPU, on a GPU, and where the size is beyond all memory. It has no class.
 NO_MEMORY = re.compile("can't allocate memory|out of memory|size calculation overflowed")
 LONGEST = 300  # characters of a line
 ENDING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+IGNORED = (signal.SIG_IGN, None)  # handlers that stay: None is one that is not Python's
 
 
 class UserError(Exception):
@@ -88,7 +89,7 @@ def end_in_order() -> Iterator[None]:
     previous = {}
     if threading.current_thread() is threading.main_thread():  # others may not set handlers
         previous = {number: signal.getsignal(number) for number in ENDING}
-        previous = {number: handler for number, handler in previous.items() if not ignored(number)}
+        previous = {n: handler for n, handler in previous.items() if handler not in IGNORED}
     for number in previous:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else end)
     try:
@@ -96,11 +97,6 @@ def end_in_order() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def ignored(number: int) -> bool:
-    """Tells whether a signal is ignored, or handled by what is not Python."""
-    return signal.getsignal(number) in (signal.SIG_IGN, None)
 
 
 def flush_denormals() -> None:
@@ -120,9 +116,10 @@ class Screen:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream, self.column = stream, 0
+        self.encoding = stream.encoding  # asked for by what torch imports
 
     def write(self, text: str) -> int:
-        for line in escape(text).splitlines(keepends=True):
+        for line in text.translate(ESCAPES).splitlines(keepends=True):
             while len(line.rstrip("\n")) > (room := LONGEST - self.column):
                 cut = line.rfind(" ", room // 2, room) + 1 or room
                 self.stream.write(f"{line[:cut]}\n")

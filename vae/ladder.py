@@ -172,6 +172,7 @@ class LadderVAE(VAE):
     """A variational autoencoder with latents in layers: z_dim is Z', those of all of them."""
 
     networks: ClassVar = {"ladder": (LadderEncoder, LadderDecoder)}
+    first_layer = "encoder.fine.0."
 
     def __init__(self, shape: Shape, config: ModelConfig, levels: int | None = None) -> None:
         super().__init__(shape, config, levels)

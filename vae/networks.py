@@ -185,6 +185,7 @@ class VAE(nn.Module):
     """
 
     networks: ClassVar = {"higgins": (Encoder, Decoder), "digits": (DigitEncoder, DigitDecoder)}
+    first_layer = "encoder.layers.0."
 
     def __init__(self, shape: Shape, config: ModelConfig, levels: int | None = None) -> None:
         super().__init__()
@@ -193,6 +194,8 @@ class VAE(nn.Module):
         encoder, decoder = self.networks[config.network]
         self.encoder = encoder(shape[0], config.z_dim)
         self.decoder = decoder(shape[0] * (levels or 1), config.z_dim)
+        # Parameters that face the pixels: Muon leaves them to AdamW.
+        self.outer = (self.first_layer, f"decoder.layers.{len(self.decoder.layers) - 1}.")
         for module in self.modules():  # He et al. 2015
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")

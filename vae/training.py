@@ -16,7 +16,7 @@ from utils.training import checkpoint
 from utils.training.curves import Measure
 from utils.training.device import evaluating
 from utils.training.fingerprint import Fingerprint
-from utils.training.optimizers import is_matrix, make_optimizers
+from utils.training.optimizers import make_optimizers
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
 from vae.data import DataConfig, load_unseen
@@ -149,10 +149,13 @@ class VAETask(Task):
         if self.exact and config.loss.beta == 1:  # with another beta the loss is no code length
             values = math.prod(model.shape)
             self.measure = Measure("nats per picture", "bits per dimension", values)
-        hidden = []
-        if settings.optimizer == "muon":  # but for the layers that face the pixels
-            hidden = [p for p in model.parameters() if is_matrix(p)][1:-1]
-        self.optimizers = make_optimizers(model, hidden, settings.learning_rate, beta2=0.999)
+        self.optimizers = make_optimizers(
+            model,
+            model.outer,
+            settings.learning_rate,
+            beta2=0.999,
+            muon=settings.optimizer == "muon",
+        )
 
     def step(self, batch: Batch, number: int) -> dict[str, float]:
         """Learns from pictures (B, C, H, W) in [0, 1] and noise (B, Z)."""

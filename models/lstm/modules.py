@@ -178,6 +178,10 @@ class Model(nn.Module):
     """Next-character model: one-hot character -> LSTM -> a score for every symbol."""
 
     position_limit = None  # a text may be of any length
+    outer = (
+        "lstm.layers.0.W",
+        "head.",
+    )  # parameters that face the alphabet: Muon leaves them to AdamW
 
     def __init__(self, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()

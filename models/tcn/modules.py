@@ -127,6 +127,7 @@ class Model(nn.Module):
     """Next-character model: one-hot character -> channels -> L residual blocks -> scores."""
 
     position_limit = None  # a text may be of any length
+    outer = ("embed.", "head.")  # face the alphabet: left to AdamW by Muon
 
     def __init__(self, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()

@@ -166,6 +166,8 @@ class Model(nn.Module):
     width itself with "sinusoidal"): both work on pairs.
     """
 
+    outer = ("embed.", "position_table", "head.")  # face the alphabet: left to AdamW by Muon
+
     def __init__(self, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
         width, heads = config.width, config.heads

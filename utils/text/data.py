@@ -29,6 +29,7 @@ class TextModel(Protocol):
 
     vocabulary: int
     position_limit: int | None  # characters a text may have, counted from its start; None: any
+    outer: tuple[str, ...]  # how the names of weights begin that face the alphabet, and of tables
 
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]: ...
 

@@ -18,7 +18,7 @@ from utils.text.streaming import score_blocks, score_stream, write
 from utils.training import checkpoint
 from utils.training.curves import Measure
 from utils.training.fingerprint import Fingerprint
-from utils.training.optimizers import is_matrix, make_optimizers
+from utils.training.optimizers import make_optimizers
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
 from utils.words import count
@@ -36,7 +36,7 @@ class TrainingConfig(TrainingSection):
     final_rate: float = key("share of the peak rate left at the last step", low=0, high=1)
     warmup_steps: int = key("steps in which the learning rate climbs to its peak", low=0, dry=1)
     beta2: float = key("AdamW's second decay rate", low=0, below=1)
-    weight_decay: float = key("AdamW's decay of the matrices; vectors are spared", low=0)
+    weight_decay: float = key("decay of the matrices; vectors and weight norm are spared", low=0)
     clip_norm: float = key("longest gradient of all parameters together", above=0)
     seed: int = key("seed of the initial weights, the batch order and dropout", low=0)
     device: str = key("where to run", choices=DEVICES)
@@ -108,16 +108,13 @@ class NextCharacter(Task):
         self.carried = None  # the state that the next batch goes on from
         self.milestones = config.protocol.epochs
         self.protocol = Protocol(config.protocol, text)
-        hidden = []
-        if training.optimizer == "muon":  # but for the matrices that face the alphabet
-            matrices = filter(is_matrix, model.parameters())
-            hidden = [p for p in matrices if len(text.alphabet) not in p.shape]
         self.optimizers = make_optimizers(
             model,
-            hidden,
+            model.outer,
             training.learning_rate,
             decay=training.weight_decay,
             beta2=training.beta2,
+            muon=training.optimizer == "muon",
         )
 
     def step(self, batch: Batch, number: int) -> dict[str, float]:

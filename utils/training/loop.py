@@ -9,7 +9,6 @@ from utils.training.curves import draw_losses
 from utils.training.progress import Progress, Reporter, StopSignals
 from utils.training.run import Run
 from utils.training.task import Row, Task
-from utils.words import count
 
 
 def fit(task: Task, run: Run, *, quiet: bool = False) -> list[Row]:
@@ -59,12 +58,18 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
         run.clear()
         run.results.mkdir(parents=True, exist_ok=True)  # or fail before hours of training
         if not quiet:
-            networks = [net for name, net in task.modules.items() if name != "model"]
-            sizes = [sum(p.numel() for p in net.parameters()) for net in networks or [task.model]]
+            sizes = {
+                name: sum(p.numel() for group in each.param_groups for p in group["params"])
+                for name, each in task.optimizers.items()
+            }
+            shares = [f"{size:,} {name}" for name, size in sizes.items()]
+            parameters = f"{sum(sizes.values()):,} parameters"
+            parameters += f" ({', '.join(shares)})" if len(shares) > 1 else ""
+            epochs, steps = task.config.training.epochs, task.loader.steps
+            training = f"{epochs:,} epoch{'s'[: epochs != 1]} of {steps:,} step{'s'[: steps != 1]}"
             print(
-                f"{task.title}: {' against '.join(f'{size:,}' for size in sizes)} parameters on "
-                f"{task.device}; {task.summary}; {count(task.config.training.epochs, 'epoch')} of "
-                f"{count(task.loader.steps, 'step')}; writes {run.place}"
+                f"{task.title}: {parameters} on {task.device}; {task.summary}; {training}; "
+                f"writes {run.place}"
             )
         if not (quiet or run.dry):
             task.begin(run)

@@ -12,11 +12,13 @@ the singular values, from s to a s + b s³ + c s⁵, and a few rounds with the r
 all of them from (0, 1] to near 1 (Newton and Schulz's iteration): matrix products, nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
+from utils.errors import UserError
 from utils.training import distributed
 
 ROUNDS = 5
@@ -49,7 +51,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        matrices: Iterable[nn.Parameter],
+        matrices: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
         lr: float,
         *,
         momentum: float = 0.95,
@@ -79,30 +81,71 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_optimizers(
-    model: nn.Module, hidden: list[nn.Parameter], rate: float, *, decay: float = 0.0, beta2: float
+    model: nn.Module,
+    outer: tuple[str, ...],
+    rate: float,
+    *,
+    decay: float = 0.0,
+    beta2: float,
+    muon: bool,
 ) -> dict[str, torch.optim.Optimizer]:
-    """Makes Muon for the `hidden` matrices, if there are any, and AdamW for the rest, by name.
+    """Makes AdamW and, if asked for, Muon for the hidden matrices, by name.
 
-    Decay is for matrices: vectors are spared.
+    Those are all whose names do not begin as one of `outer`: what faces the alphabet or the pixels,
+    and tables. There each row or column has a meaning, and a size, of its own. Decay is for
+    matrices. Vectors are spared, and so is what weight_norm makes of a matrix, its length and its
+    direction: how long the direction is has no effect, a shorter one only turns faster.
     """
-    by_muon = {id(p) for p in hidden}
-    matrices, vectors = [], []
-    for p in model.parameters():
-        if id(p) not in by_muon:
-            (matrices if is_matrix(p) else vectors).append(p)
+    hidden, directions, matrices, others = [], [], [], []
+    for name, p in model.named_parameters():
+        split = ".parametrizations." in name  # original0, the length, and original1, the direction
+        length = split and name.endswith("original0")
+        if muon and p.ndim > 1 and not (length or name.startswith(outer)):
+            (directions if split else hidden).append(p)
+        else:
+            (matrices if p.ndim > 1 and not split else others).append(p)
     groups = [
         {"params": matrices, "weight_decay": decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {"params": others, "weight_decay": 0.0},
     ]
     optimizers = {"adamw": torch.optim.AdamW(groups, lr=rate, betas=(0.9, beta2))}
-    if hidden:
-        optimizers["muon"] = Muon(hidden, rate, weight_decay=decay)
+    groups = [
+        {"params": hidden, "weight_decay": decay},
+        {"params": directions, "weight_decay": 0.0},
+    ]
+    if groups := [group for group in groups if group["params"]]:
+        optimizers["muon"] = Muon(groups, rate)
     return optimizers
 
 
-def is_matrix(p: torch.Tensor) -> bool:
-    """Tells whether more than one of its axes has a length: a bias (C, 1) is a vector."""
-    return sum(size > 1 for size in p.shape) > 1
+def restore_optimizers(
+    optimizers: Mapping[str, torch.optim.Optimizer], saved: Mapping[str, Any], model: nn.Module
+) -> None:
+    """Puts back the state of optimisers. UserError where they stepped other parameters than now.
+
+    A run that began when the direction of weight_norm was decayed goes on with that.
+    """
+    for name, optimizer in optimizers.items():
+        own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        by_size = [[], []]  # as it was decided then: matrices, vectors
+        for p in model.parameters():
+            if id(p) in own:
+                by_size[sum(size > 1 for size in p.shape) < 2].append(p)
+        before = _count_members(saved[name]["param_groups"]) if name in saved else []
+        if before != _count_members(optimizer.param_groups):
+            if saved.keys() != optimizers.keys() or before != list(map(len, by_size)):
+                raise UserError(
+                    "the run's optimisers share its parameters in another way than today's: "
+                    "--overwrite starts it anew"
+                )
+            for group, members in zip(optimizer.param_groups, by_size, strict=True):
+                group["params"] = members
+            print("note: the run goes on with the weights decayed that were when it began")
+        optimizer.load_state_dict(saved[name])
+
+
+def _count_members(groups: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [len(group["params"]) for group in groups]
 
 
 def update_average(average: nn.Module, model: nn.Module, decay: float, number: int) -> None:

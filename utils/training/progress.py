@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 from tqdm import tqdm
 
-from utils.errors import ENDING, Interrupted, UserError, ignored
+from utils.errors import ENDING, IGNORED, Interrupted, UserError
 from utils.files import make_csv, show, write_whole
 from utils.training import checkpoint, distributed
 from utils.training.curves import open_tensorboard
@@ -34,7 +34,7 @@ class StopSignals:
         self.received: int | None = None
         self.previous = {}
         if threading.current_thread() is threading.main_thread():  # others may not set handlers
-            for number in (number for number in ENDING if not ignored(number)):
+            for number in (n for n in ENDING if signal.getsignal(n) not in IGNORED):
                 self.previous[number] = signal.signal(number, self._remember)
         return self
 

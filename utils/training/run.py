@@ -75,7 +75,8 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
     temporary = tempfile.TemporaryDirectory(prefix="dry-run-") if call.dry_run else nullcontext()
     together = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
     ranks = distributed.join_ranks() if together else nullcontext()
-    with outlive_readers(), ranks, temporary as folder:
+    streams = nullcontext() if call.dry_run else outlive_readers()
+    with streams, ranks, temporary as folder:
         if call.resume:
             run = resume_run(call)
         elif call.dry_run:

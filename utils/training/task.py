@@ -33,6 +33,7 @@ from utils.training.device import (
     restore_random_state,
 )
 from utils.training.fingerprint import Fingerprint, describe_change
+from utils.training.optimizers import restore_optimizers
 from utils.training.run import Run
 
 Batch = tuple[torch.Tensor, ...]  # the rows of all tensors belong together
@@ -154,8 +155,7 @@ class Task(ABC):
         self.model.load_state_dict(content["model"])
         for name, module_state in state["modules"].items():
             self.modules[name].load_state_dict(module_state)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+        restore_optimizers(self.optimizers, state["optimizers"], nn.ModuleDict(self.modules))
         restore_random_state(own["random"], self.device)
 
 
@@ -187,7 +187,11 @@ def read_old_form(kept: dict[str, Any], task: Task) -> dict[str, Any]:
         ranks = {"random": random, "carried": carried}
     return {
         "modules": {name: kept[OLD_MODULES[name]] for name in task.modules if name != "model"},
-        "optimizers": {name: kept[OLD_OPTIMIZERS[name]] for name in task.optimizers},
+        "optimizers": {
+            name: kept[OLD_OPTIMIZERS[name]]
+            for name in task.optimizers
+            if OLD_OPTIMIZERS[name] in kept
+        },
         "ranks": ranks,
         "protocol": kept.get("protocol"),
     }

@@ -52,8 +52,8 @@ def cut_off(state):
 
 
 def decays(name, parameter):
-    """Matrices decay; biases, gains and the lengths of weight_norm do not."""
-    return parameter.ndim > 1 and not name.endswith("original0")
+    """Matrices decay; biases, gains and what weight_norm makes of a matrix do not."""
+    return parameter.ndim > 1 and "original" not in name
 
 
 def learn_by_hand(task):
@@ -65,7 +65,9 @@ def learn_by_hand(task):
     hidden = {}  # what Muon steps: every matrix that does not face the alphabet
     if training.optimizer == "muon":
         for index, (name, p) in enumerate(zip(names, parameters, strict=True)):
-            if decays(name, p) and len(task.text.alphabet) not in p.shape:
+            if name.endswith("original1") or (
+                decays(name, p) and len(task.text.alphabet) not in p.shape
+            ):
                 hidden[index] = Muon(p)
     rest = [index for index in range(len(names)) if index not in hidden]
     adam = Adam([parameters[index] for index in rest], 0.9, training.beta2)
@@ -83,7 +85,7 @@ def learn_by_hand(task):
             )
             adam.step([gradients[index] for index in rest], rate, [decay[i] for i in rest])
             for index, muon in hidden.items():
-                muon.step(gradients[index], rate, training.weight_decay)
+                muon.step(gradients[index], rate, decay[index])
             state = cut_off(after) if training.carry_state else None
             losses.append(loss.item())
             rates.append(rate)

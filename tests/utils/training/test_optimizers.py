@@ -1,5 +1,9 @@
 """Muon, and the running mean of weights."""
 
+import copy
+import importlib
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +12,20 @@ from torch import nn
 from models.transformer.modules import Model
 from models.transformer.train import Config
 from tests.helpers.repository import REPOSITORY
-from utils.config import read_config
+from utils.config import override, read_config
+from utils.errors import UserError
 from utils.images.data import Images
 from utils.text.training import NextCharacter
-from utils.training.optimizers import Muon, orthogonalise, update_average
+from utils.training.optimizers import (
+    Muon,
+    make_optimizers,
+    orthogonalise,
+    restore_optimizers,
+    update_average,
+)
 from utils.training.progress import Progress
 from utils.training.run import Run
+from vae.networks import SIDES
 from vae.training import VAEConfig, VAETask, build_model
 
 
@@ -125,6 +137,118 @@ def test_of_an_autoencoder_muon_gets_the_matrices_that_face_no_pixels():
     for number in (1, 2):  # in the first the last layer is zero, and lets no gradient past
         task.step(next(task.loader.epoch(number)), number)
     assert all((model.get_parameter(name) != p).any() for name, p in before.items())
+
+
+HIDDEN = {
+    "lstm": ["lstm.layers.0.U", "lstm.layers.1.W", "lstm.layers.1.U"],
+    "tcn": [
+        f"blocks.{level}.{part}.conv.parametrizations.weight.original1"
+        for level in range(2)
+        for part in ("first", "second")
+    ],
+    "transformer": [
+        f"blocks.0.{part}.weight" for part in ("attention.qkv", "attention.out", "mlp.0", "mlp.2")
+    ],
+}
+MODELS = {
+    "lstm": {"name": "m", "hidden_size": 8, "layers": 2, "dropout": 0.0,
+             "recurrent_init": "xavier"},
+    "tcn": {"name": "m", "channels": 8, "kernel_size": 2, "levels": 2, "dropout": 0.0},
+    "transformer": {"name": "m", "width": 8, "heads": 2, "layers": 1, "context": 16,
+                    "positions": "learned", "dropout": 0.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("vocabulary", [1, 2, 8, 16, 24, 32, 37])  # 8 is the width, 24 three of it
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_an_alphabet_of_any_size_leaves_muon_the_same_matrices(kind, vocabulary):
+    modules = importlib.import_module(f"models.{kind}.modules")
+    model = modules.Model(vocabulary, modules.ModelConfig(**MODELS[kind]))
+    optimizers = make_optimizers(model, model.outer, 0.1, decay=0.2, beta2=0.9, muon=True)
+    held = held_by(optimizers, model)
+    assert held["muon"] == HIDDEN[kind]
+    assert sorted(held["muon"] + held["adamw"]) == sorted(n for n, _ in model.named_parameters())
+    alone = make_optimizers(model, model.outer, 0.1, decay=0.2, beta2=0.9, muon=False)
+    assert list(alone) == ["adamw"]
+    for group in [*optimizers["adamw"].param_groups, *alone["adamw"].param_groups]:
+        names = held_by({"group": SimpleNamespace(param_groups=[group])}, model)["group"]
+        decays = {".parametrizations." not in n and model.get_parameter(n).ndim > 1 for n in names}
+        assert decays == {group["weight_decay"] == 0.2}
+    decays = [group["weight_decay"] for group in optimizers["muon"].param_groups]
+    assert decays == [0.0 if kind == "tcn" else 0.2]
+
+
+@pytest.mark.parametrize("z_dim", [1, 5])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "categorical"])
+@pytest.mark.parametrize("network", ["higgins", "digits", "ladder"])
+def test_muon_leaves_what_faces_the_pixels(network, likelihood, channels, z_dim):
+    settings = read_config(REPOSITORY / "vae" / "mnist.json", VAEConfig)
+    changes = {
+        ("model", "network"): network,
+        ("model", "z_dim"): z_dim,
+        ("loss", "likelihood"): likelihood,
+    }
+    side = SIDES[network]
+    model = build_model((channels, side, side), override(settings, changes))
+    first = "encoder.fine.0.weight" if network == "ladder" else "encoder.layers.0.weight"
+    assert model.get_parameter(first).shape[1] == channels
+    last = f"decoder.layers.{len(model.decoder.layers) - 1}.weight"
+    levels = 2**settings.data.bits if likelihood == "categorical" else 1
+    assert channels * levels in model.get_parameter(last).shape[:2]
+    optimizers = make_optimizers(model, model.outer, 0.1, beta2=0.9, muon=True)
+    matrices = [name for name, p in model.named_parameters() if p.ndim > 1]
+    inner = [name for name in matrices if name not in (first, last)]
+    assert len(inner) == len(matrices) - 2
+    assert held_by(optimizers, model)["muon"] == inner
+
+
+def test_a_run_whose_directions_were_decayed_goes_on_with_that(capsys):
+    """As TCNs were until the direction of weight_norm was spared."""
+    modules = importlib.import_module("models.tcn.modules")
+
+    def make(old):
+        torch.manual_seed(0)
+        model = modules.Model(5, modules.ModelConfig(**MODELS["tcn"]))
+        optimizers = make_optimizers(model, model.outer, 0.1, decay=0.2, beta2=0.9, muon=False)
+        if old:
+            split = [p for p in model.parameters() if sum(s > 1 for s in p.shape) > 1]
+            rest = [p for p in model.parameters() if sum(s > 1 for s in p.shape) < 2]
+            for group, members in zip(optimizers["adamw"].param_groups, (split, rest), strict=True):
+                group["params"] = members
+        return model, optimizers
+
+    def step(model, optimizers):
+        logits, _ = model(torch.tensor([[0, 1, 2, 3, 4]]))
+        model.zero_grad()
+        logits.square().mean().backward()
+        optimizers["adamw"].step()
+
+    model, optimizers = make(old=True)
+    step(model, optimizers)
+    state = {"adamw": copy.deepcopy(optimizers["adamw"].state_dict())}
+    weights = copy.deepcopy(model.state_dict())
+    step(model, optimizers)
+    other, ours = make(old=False)
+    other.load_state_dict(weights)
+    restore_optimizers(ours, state, other)
+    assert "the weights decayed that were when it began" in capsys.readouterr().out
+    step(other, ours)
+    for name, p in model.named_parameters():
+        assert torch.equal(p, other.get_parameter(name)), name
+
+
+def test_a_run_whose_optimisers_had_other_matrices_is_refused():
+    modules = importlib.import_module("models.transformer.modules")
+    model = modules.Model(8, modules.ModelConfig(**MODELS["transformer"]))
+
+    def make(muon, outer=model.outer):
+        return make_optimizers(model, outer, 0.1, decay=0.2, beta2=0.9, muon=muon)
+
+    for before in (make(False), make(True, ("embed.", "head."))):
+        saved = {name: each.state_dict() for name, each in before.items()}
+        with pytest.raises(UserError, match="share its parameters in another way than today's"):
+            restore_optimizers(make(True), saved, model)
 
 
 def test_the_mean_of_the_weights_follows():
