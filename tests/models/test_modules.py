@@ -304,7 +304,7 @@ def test_receptive_field_is_the_formula(kernel, levels):
             parameter.abs_()
     assert model.levels_for(field) == levels
     assert model.describe_reach(field) == (
-        f"receptive field: {field} characters ({levels} levels would do to see a window of {field})"
+        f"receptive field: {field} character{"s"[: field != 1]} ({levels} levels would do to see a window of {field})"
     )
     x = torch.randint(3, (1, field + 5))
     last = model(x)[0][0, -1]
