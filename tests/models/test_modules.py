@@ -303,10 +303,9 @@ def test_receptive_field_is_the_formula(kernel, levels):
         for parameter in model.parameters():
             parameter.abs_()
     assert model.levels_for(field) == levels
-    seen = f"{field} character{'s'[: field != 1]}"
-    assert model.describe_reach(field) == (
-        f"receptive field: {seen} ({levels} levels would do to see a window of {field})"
-    )
+    seen = f"receptive field: {field} character{'s'[: field != 1]}"
+    needed = f"{levels} level{'s'[: levels != 1]} would do to see a window of {field}"
+    assert model.describe_reach(field) == f"{seen} ({needed})"
     x = torch.randint(3, (1, field + 5))
     last = model(x)[0][0, -1]
     seen = []
