@@ -54,6 +54,8 @@ def test_levels_survive_the_way_to_a_picture_and_back(bits):
     images = every_byte(bits)
     levels = (images.floats() * (L - 1)).round().long().flatten()
     assert torch.equal(levels, torch.arange(256) * L // 256)  # the upper bits, all L of them
+    sure = 100.0 * torch.nn.functional.one_hot(levels, L).view(256, 1, 1, 1, L)
+    assert reconstruction(sure, images.floats(), "categorical").max() < 1e-6
     assert images.floats().min() == 0
     assert images.floats().max() == 1
     large = replace(images, pixels=Rows(images.pixels, np.arange(256)))

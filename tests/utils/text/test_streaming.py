@@ -68,6 +68,20 @@ def test_stream_score_does_not_depend_on_its_pieces(model):
     assert scores[2] == pytest.approx(scores[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("model", ["lstm", "tcn", "rotary"], indirect=True)
+@pytest.mark.parametrize("count", [2, 5, 20, 21, 22, 41, 50])
+def test_blocks_know_all_of_themselves_and_nothing_before(model, count):
+    """Window by window: each of 20 predictions, the last one shorter, from its own start on."""
+    codes = np.random.default_rng(0).integers(11, size=count)
+    nats = 0.0
+    for start in range(0, count - 1, 20):
+        x = torch.from_numpy(codes[start : min(start + 20, count - 1)])
+        y = torch.from_numpy(codes[start + 1 : start + 21])
+        nats -= model(x[None])[0][0].log_softmax(dim=1)[torch.arange(len(y)), y].sum().item()
+    expected = nats / (count - 1)
+    assert score_blocks(model, codes, block=20, batch=2) == pytest.approx(expected, rel=1e-9)
+
+
 def test_evaluating_restores_the_mode():
     model = torch.nn.Linear(1, 1)
     for mode in (True, False):
