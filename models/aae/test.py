@@ -38,6 +38,8 @@ def main(argv: list[str] | None = None) -> None:
         f"trained on {config.data.dataset}"
     )
     test = evaluate(autoencoder, config.data.dataset, args)
+    if test is None:
+        return
     z, error = encode_pictures(autoencoder, test)
     prior = torch.randn(z.shape, generator=torch.Generator().manual_seed(args.seed))
     print(f"reconstruction: mean squared error of a pixel {error:.5f}")

@@ -153,3 +153,24 @@ def test_damaged_data_and_a_missing_classifier_are_named(trained, capsys):
     (raw / "train-labels-idx1-ubyte.gz").write_bytes(b"not MNIST")
     assert TRAIN["gan"]([]) == 2
     assert "data/raw/MNIST/raw/train-labels-idx1-ubyte.gz is damaged" in capsys.readouterr().err
+
+
+@every_kind
+@pytest.mark.parametrize(("count", "size"), [(37, (3, 16)), (5, (1, 5)), (16, (1, 16))])
+def test_without_mnist_it_draws_and_says_what_was_not_measured(kind, count, size, trained, capsys):
+    """Rows of sixteen, the last one short."""
+    best = trained / "checkpoints" / f"small_{kind}" / "best.pt"
+    content = checkpoint.load(best)
+    content["config"]["data"]["dataset"] = "mnist"
+    checkpoint.save(best, content)
+    argv = ["--ckpt_name", f"small_{kind}", "--num_samples", str(count), "--device", "cpu"]
+    assert TEST[kind](argv) == 0
+    out, err = capsys.readouterr()
+    assert out.count("nothing was measured, for want of test pictures: MNIST cannot be ") == 1
+    assert "Fréchet" not in out + err
+    drawn = picture(trained / "results" / f"small_{kind}" / "samples.png")
+    height, width = drawn.shape[:2]
+    assert abs(height / size[0] - width / size[1]) <= 3
+    side = width / size[1]
+    last = drawn[int((size[0] - 1) * side) :, int(((count - 1) % 16 + 1) * side) + 2 :]
+    assert last.size == 0 or last.min() > 250

@@ -4,11 +4,14 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from utils import files
 from utils.command_line import Parser, add_model_options, number
 from utils.config import read_json
 from utils.digits.quality import Judge, describe_shares
 from utils.digits.training import DigitConfig, GenerativeModel, sample_pictures
+from utils.errors import UserError
 from utils.files import show
 from utils.images.data import Images
 from utils.images.figures import draw_pictures
@@ -46,13 +49,22 @@ def load_digit_model(
     return load_model(config_type, args.ckpt_name, args.epoch, build_model, args.device)
 
 
-def evaluate(model: GenerativeModel, dataset: str, args: argparse.Namespace) -> Images:
-    """Writes samples.png, prints Fréchet distance and digits; returns the test pictures."""
-    columns = max(n for n in range(1, 17) if args.num_samples % n == 0)
-    pictures = sample_pictures(model, args.num_samples, args.seed).unflatten(0, (-1, columns))
+def evaluate(model: GenerativeModel, dataset: str, args: argparse.Namespace) -> Images | None:
+    """Writes samples.png, prints Fréchet distance and digits; returns the test pictures.
+
+    Where these are not there it draws, says so and returns None.
+    """
+    columns = min(16, args.num_samples)
+    pictures = sample_pictures(model, args.num_samples, args.seed)
+    rest = torch.ones(-len(pictures) % columns, *pictures.shape[1:])  # white, in the last row
+    pictures = torch.cat([pictures, rest]).unflatten(0, (-1, columns))
     file = files.result_folder(args.ckpt_name) / "samples.png"
     print("wrote", show(draw_pictures(pictures, file)))
-    test = digits(dataset)[1]
+    try:
+        test = digits(dataset)[1]
+    except UserError as problem:
+        print(f"nothing was measured, for want of test pictures: {problem}")
+        return None
     distance, shares = Judge(dataset, test).score(sample_pictures(model, EVALUATED, args.seed))
     print(f"Fréchet distance of {count(EVALUATED, 'draw')} to {test.source}: {distance:.3f}")
     print(f"digits drawn: {describe_shares(shares)}")
