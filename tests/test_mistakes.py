@@ -374,7 +374,7 @@ def written_out() -> Iterator[Row]:
             (
                 "--ckpt_name=new --training.batch_size=2 --training.length=2000",
                 "the validation text",
-                "lower training.length",
+                "lower --training.length",
             ),
         )
     for command in COMMANDS.values():
@@ -399,7 +399,7 @@ def written_out() -> Iterator[Row]:
         (
             "--ckpt_name=new --model.positions=learned --training.carry_state=true",
             "learned positions end",
-            "training.carry_state must be false",
+            "take --carry_state false",
         ),
     )
     yield from rows(

@@ -38,6 +38,7 @@ class TrainingSection:
     warmup_steps: int = 0
     final_rate: float = 1.0
     precision: str = "float32"
+    init: str | None = None
 
 
 class Config:

@@ -76,6 +76,7 @@ class TrainingConfig(TrainingSection):
         choices=("adam", "muon"),
         default="adam",
     )
+    init: str | None = key("run whose best weights it starts from; null: random ones", default=None)
 
 
 @dataclass(frozen=True)

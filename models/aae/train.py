@@ -40,7 +40,7 @@ from utils.training.run import open_run
 from utils.training.task import Batch, Row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AAETraining(TrainingConfig):
     """The "training" section: `lambda` with an underscore, as Python keeps the bare word."""
 

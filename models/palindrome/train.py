@@ -59,6 +59,7 @@ class TrainingConfig(TrainingSection):
         choices=PRECISIONS,
         default="float32",
     )
+    init: str | None = key("run whose best weights it starts from; null: random ones", default=None)
 
 
 @dataclass(frozen=True)

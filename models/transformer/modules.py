@@ -172,13 +172,13 @@ class Model(nn.Module):
         super().__init__()
         width, heads = config.width, config.heads
         if width % heads:
-            raise SettingError(f"model.width {width} is not a multiple of model.heads {heads}")
+            raise SettingError(f"--width {width} is not a multiple of --heads {heads}")
         if config.positions == "rotary" and width // heads % 2:
             raise SettingError(
                 f"rotary positions need an even width per head, not {width // heads}"
             )
         if config.positions == "sinusoidal" and width % 2:
-            raise SettingError(f"sinusoidal positions need an even model.width, not {width}")
+            raise SettingError(f"sinusoidal positions need an even --width, not {width}")
         self.vocabulary = vocabulary
         self.positions = config.positions
         # The most characters of a text that positions can count; None where there is no end.

@@ -445,7 +445,7 @@ def test_model_refuses_widths_that_do_not_fit():
     for width, heads, positions, words in (
         (10, 3, "none", "multiple"),
         (6, 2, "rotary", "even width per head"),
-        (5, 1, "sinusoidal", "even model.width"),
+        (5, 1, "sinusoidal", "even --width"),
     ):
         with pytest.raises(SettingError, match=words):
             transformer(5, width=width, heads=heads, layers=1, positions=positions)

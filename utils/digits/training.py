@@ -50,6 +50,7 @@ class TrainingConfig(TrainingSection):
     )
     seed: int = key("seed of the initial weights, the batch order and the noise", low=0)
     device: str = key("where to run", choices=DEVICES)
+    init: str | None = key("run whose best weights it starts from; null: random ones", default=None)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from utils.text.preparation import BLOCK, prepare
 from utils.training.fingerprint import Fingerprint, digest
 from utils.words import count
 
-VALIDATION_SHARE = 0.1  # the last tenth of the characters
 FEW = 2000  # characters of a dry run
 
 
@@ -39,6 +38,13 @@ class DataConfig:
     """The "data" section of config.json of the text models."""
 
     name: str = key("prepared text: data/<name>/")
+    validation_share: float = key(
+        "share of the text, at its end, that is kept to validate on; 0: none, the last epoch is "
+        "the best",
+        low=0,
+        below=1,
+        default=0.1,
+    )
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Text:
 
     alphabet: list[str]
     training: np.ndarray  # (N,)
-    validation: np.ndarray  # (M,), never trained on
+    validation: np.ndarray  # (M,), never trained on; of none, where the share of it is 0
 
     def fingerprint(self) -> Fingerprint:
         """Tells it from other texts, whichever form it was prepared in."""
@@ -110,7 +116,7 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
     if not sound:
         raise UserError(f"{show(folder)} does not fit its alphabet: prepare it again")
     codes = codes[:FEW] if few else codes
-    cut = int(len(codes) * (1 - VALIDATION_SHARE))
+    cut = int(len(codes) * (1 - data.validation_share))
     return Text(alphabet, codes[:cut], codes[cut:])
 
 
@@ -143,8 +149,8 @@ class Streams:
         if self.steps == 0 or len(self.codes) < 2:
             raise UserError(
                 f"the training text has {count(len(self.codes), 'character')}, too few for "
-                f"{count(self.batch_size, 'stream')} of {self.length}: lower training.batch_size "
-                "or training.length, or take a longer text"
+                f"{count(self.batch_size, 'stream')} of {self.length}: lower --batch_size "
+                "or --training.length, or take a longer text"
             )
 
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

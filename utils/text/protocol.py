@@ -49,7 +49,8 @@ class Protocol:
         self.entries: list[dict[str, Any]] = []
         self.window = config.prompt_length + config.length
         self.passages = []  # (where from, codes of prompt and original continuation)
-        counts = {"training": (config.prompts + 1) // 2, "validation": config.prompts // 2}
+        unseen = config.prompts // 2 if len(text.validation) else 0
+        counts = {"training": config.prompts - unseen, "validation": unseen}
         for name, count in counts.items():
             codes = getattr(text, name)
             for place in space_evenly(len(codes), count, self.window) if count else []:
@@ -78,7 +79,9 @@ class Protocol:
             "|---|---|---|",
         ]
         for entry in self.entries:
-            losses = f"{entry['train_nats']:.3f} | {entry['val_nats']:.3f}"
+            validation = entry["val_nats"]
+            losses = f"{entry['train_nats']:.3f} | "
+            losses += "none" if validation is None else f"{validation:.3f}"
             lines.append(f"| {entry['epoch']} | {losses} |")
         for index, (split, codes) in enumerate(self.passages):
             passage = decode(codes, self.alphabet)

@@ -134,10 +134,14 @@ def find_text(loaded: Loaded) -> Text:
 
 
 def choose_passages(
-    args: argparse.Namespace, text: Text
+    args: argparse.Namespace, text: Text, data: str
 ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
     """Takes evenly spaced passages of a text: prompt, original. UserError where they do not fit."""
     source, window = getattr(text, args.split), args.prompt_length + args.length
+    if len(source) == 0:
+        raise UserError(
+            f"data/{data} has no validation text for this model: --split training, or a --prompt"
+        )
     places = space_evenly(len(source), args.num_samples, window)
     passages = [source[place : place + window].astype(np.int64) for place in places]
     return [torch.from_numpy(codes).tensor_split([args.prompt_length]) for codes in passages]
@@ -190,7 +194,7 @@ def show_samples(title: str, loaded: Loaded, args: argparse.Namespace) -> None:
             text = find_text(loaded)
         except UserError as problem:
             raise UserError(f"{problem}; or give a --prompt") from None
-        passages = choose_passages(args, text)
+        passages = choose_passages(args, text, data.name)
     elif args.prompt is not None:
         prompt = read_typed("prompt", args.prompt, alphabet)
         passages = [(prompt, None)] * args.num_samples

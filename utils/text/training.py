@@ -18,6 +18,7 @@ from utils.text.streaming import score_blocks, score_stream, write
 from utils.training import checkpoint
 from utils.training.curves import Measure
 from utils.training.fingerprint import Fingerprint
+from utils.training.initial import match_symbols
 from utils.training.optimizers import make_optimizers
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
@@ -50,6 +51,7 @@ class TrainingConfig(TrainingSection):
         choices=("adamw", "muon"),
         default="adamw",
     )
+    init: str | None = key("run whose best weights it starts from; null: random ones", default=None)
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,16 @@ class NextCharacter(Task):
             training.seed,
             shuffle=not training.carry_state,
         )
-        if len(text.validation) < training.length + 1:
+        if config.data.validation_share > 0 and len(text.validation) < training.length + 1:
             raise UserError(
                 f"the validation text has {count(len(text.validation), 'character')}, less than "
-                f"one window: lower training.length ({training.length}) or take a longer text"
+                f"one window: lower --training.length ({training.length}) or take a longer text"
             )
         limit = model.position_limit
         if limit is not None and (training.carry_state or training.length > limit):
             raise UserError(
-                f"learned positions end at model.context {limit}: "
-                "training.carry_state must be false and training.length no longer"
+                f"learned positions end at --context {limit}: take --carry_state false and "
+                f"--training.length {limit} at most"
             )
         title = f"{config.model.name}: {config.kind} on data/{config.data.name}"
         super().__init__(
@@ -104,6 +106,7 @@ class NextCharacter(Task):
         self.summary = (
             f"alphabet of {len(text.alphabet)}, {len(text.training):,} characters to train on, "
             f"{len(text.validation):,} to validate"
+            f"{'' if len(text.validation) else ': the last epoch counts as the best'}"
         )
         self.carried = None  # the state that the next batch goes on from
         self.milestones = config.protocol.epochs
@@ -136,7 +139,8 @@ class NextCharacter(Task):
         return {"train_nats": loss.item()}
 
     def validate(self) -> Row:
-        nats = score_blocks(self.model, self.text.validation)
+        validation = self.text.validation
+        nats = score_blocks(self.model, validation) if len(validation) else None
         return {"val_nats": nats, "learning_rate": self.learning_rate}
 
     def begin(self, run: Run) -> None:
@@ -171,6 +175,20 @@ class NextCharacter(Task):
 
     def identity(self) -> dict[str, Any]:
         return {"alphabet": self.text.alphabet}
+
+    def take_over(self, content: dict[str, Any]) -> tuple[dict[str, torch.Tensor], list[str]]:
+        """Returns a run's weights, each character's in its place here, and what became of them."""
+        old, new = content["alphabet"], self.text.alphabet
+        if old == new:
+            return super().take_over(content)
+        with torch.device("meta"), torch.random.fork_rng([]):
+            larger = type(self.model)(len(new) + 1, self.config.model).state_dict()
+        fresh = self.model.state_dict()
+        weights = match_symbols(content["model"], fresh, larger, old, new)
+        lacking = sorted(set(new) - set(old))
+        note = f"{len(new) - len(lacking)} of {count(len(new), 'character')} keep theirs"
+        named = ", ".join(map(repr, lacking[:20])) + ", ..." * (len(lacking) > 20)
+        return weights, [note, f"{len(lacking)} new: {named}"] if lacking else [note]
 
     def state(self) -> dict[str, Any]:
         return super().state() | {"protocol": self.protocol.entries}

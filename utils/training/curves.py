@@ -43,20 +43,11 @@ def draw_losses(
     axes = figure.add_subplot()
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
-    for (column, label), color in zip(measure.curves, COLORS, strict=False):
+    drawn = [one for one in measure.curves if history[-1][one[0]] is not None]
+    for (column, label), color in zip(drawn, COLORS, strict=False):
         axes.plot(epochs, [row[column] for row in history], color=color, label=label, marker=marker)
-    best = min(history, key=lambda row: row[monitor])
-    what = "" if monitor in dict(measure.curves) else f" {monitor}"  # not one of the curves
-    axes.axvline(best["epoch"], color=INK, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        f" best{what}: {best[monitor]:.4g} at epoch {best['epoch']}",
-        (best["epoch"], 0.97),
-        xycoords=("data", "axes fraction"),
-        color=INK,
-        fontsize=9,
-        va="top",
-        ha="left" if best["epoch"] <= sum(epochs[:: max(1, len(epochs) - 1)]) / 2 else "right",
-    )
+    if history[-1][monitor] is not None:
+        mark_best(axes, history, monitor, what="" if monitor in dict(drawn) else f" {monitor}")
     if len(title) > WIDEST:
         title = f"{title[: WIDEST // 2]} ... {title[-WIDEST // 2 :]}"
     axes.set_title(escape(title), parse_math=False)  # it names the data: $x^$ is no formula
@@ -68,6 +59,21 @@ def draw_losses(
     axes.legend(frameon=False)  # where it hides least
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+
+
+def mark_best(axes: Any, history: Sequence[dict[str, Any]], monitor: str, what: str) -> None:
+    """Marks the epoch with the smallest value of a column, which may be none of the curves."""
+    best, epochs = min(history, key=lambda row: row[monitor]), [row["epoch"] for row in history]
+    axes.axvline(best["epoch"], color=INK, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        f" best{what}: {best[monitor]:.4g} at epoch {best['epoch']}",
+        (best["epoch"], 0.97),
+        xycoords=("data", "axes fraction"),
+        color=INK,
+        fontsize=9,
+        va="top",
+        ha="left" if best["epoch"] <= sum(epochs[:: max(1, len(epochs) - 1)]) / 2 else "right",
+    )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ stands is its `Progress` (progress.py); the order of it all is here.
 
 from utils.training import distributed
 from utils.training.curves import draw_losses
+from utils.training.initial import start_from
 from utils.training.progress import Progress, Reporter, StopSignals
 from utils.training.run import Run
 from utils.training.task import Row, Task
@@ -54,6 +55,9 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
 
     A dry run goes without what a Task does before its first step.
     """
+    if task.config.training.init is not None and run.resumed is None:
+        line = start_from(task, task.config.training.init)
+        print("" if quiet else f"{line}\n", end="")
     if run.writes:
         run.clear()
         run.results.mkdir(parents=True, exist_ok=True)  # or fail before hours of training

@@ -129,8 +129,10 @@ class Progress:
         return row["epoch"] in self.task.milestones or row["epoch"] == self.epochs
 
     def is_best(self, row: Row) -> bool:
-        """Tells whether the last row is the best so far."""
+        """Tells whether the last row is the best so far; it is where nothing is validated."""
         monitor = self.task.monitor
+        if row[monitor] is None:
+            return True
         return all(row[monitor] < earlier[monitor] for earlier in self.history[:-1])
 
     def save(self, name: str) -> None:
@@ -201,7 +203,7 @@ class Progress:
                 good = f"{show(last)} is the last good checkpoint"
                 raise UserError(
                     f"{name} became {became} at step {self.number - 1}: lower "
-                    f"training.learning_rate ({good if last.is_file() else 'none was saved yet'})"
+                    f"--learning_rate ({good if last.is_file() else 'none was saved yet'})"
                 )
 
 
@@ -256,13 +258,14 @@ class Reporter:
             folder = self.progress.run.results / "tensorboard"
             opened = open_tensorboard(folder, row["step"] - self.progress.steps)
             self.board = self.stack.enter_context(opened)
+        row = {name: value for name, value in row.items() if value is not None}
         for name, value in row.items():
             self.board.add_scalar(name, value, row["step"])
         if self.quiet or not (is_milestone or time.perf_counter() - self.last_line > 10):
             return
         self.last_line = time.perf_counter()
         measure, losses = self.task.measure, []
-        for name in self.task.columns:
+        for name in (name for name in self.task.columns if name in row):
             in_bits = measure.bits and name in dict(measure.curves)
             bits = f" ({measure.in_bits(row[name]):.4f} bits)" if in_bits else ""
             losses.append(f"{name} {row[name]:.4f}{bits}")

@@ -20,7 +20,8 @@ from utils.training import checkpoint, distributed
 # What may not change when a run goes on: the model's shape and the order of its data.
 FIXED = {"model", "data"}
 FIXED_KEYS = {
-    ("training", name) for name in ("batch_size", "length", "seed", "precision", "optimizer")
+    ("training", name)
+    for name in ("batch_size", "length", "seed", "precision", "optimizer", "init")
 }
 
 

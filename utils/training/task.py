@@ -120,6 +120,10 @@ class Task(ABC):
         """What tells the data from other data; nothing where the settings alone make it."""
         return {}
 
+    def take_over(self, content: dict[str, Any]) -> tuple[dict[str, torch.Tensor], list[str]]:
+        """Returns a run's weights as this task's model takes them, and what became of them."""
+        return content["model"], []
+
     def content(self) -> dict[str, Any]:
         """Returns what a checkpoint holds to rebuild the model, and which data it learned from."""
         settings = {"kind": self.config.kind, "config": dataclasses.asdict(self.config)}

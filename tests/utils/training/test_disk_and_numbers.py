@@ -179,7 +179,7 @@ def good_until(run, epoch):
     assert {file.name for file in run.iterdir()} == kept
 
 
-LAST = "lower training.learning_rate (checkpoints/palindrome/last.pt is the last good checkpoint)"
+LAST = "lower --learning_rate (checkpoints/palindrome/last.pt is the last good checkpoint)"
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
@@ -197,7 +197,7 @@ def test_a_loss_that_is_no_number_at_the_first_step(run, capsys, monkeypatch):
     monkeypatch.setattr(LastDigit, "step", lambda *_: {"train_nats": math.nan})
     assert start() == 2
     assert the_error(capsys) == (
-        "train_nats became nan at step 1: lower training.learning_rate (none was saved yet)"
+        "train_nats became nan at step 1: lower --learning_rate (none was saved yet)"
     )
     assert not any(run.glob("*.pt"))
 
