@@ -191,13 +191,16 @@ def test_the_dome_of_a_cap_is_above_its_peak():
 
 
 def test_the_peak_points_where_the_head_turns():
-    """Its tip, 30 before the middle of the head, is 38 from the axis: at 45 degrees 27 aside."""
-    for yaw in (-45, 45):
-        red, green, _ = picture(hat=1, yaw=yaw, background=1)[:, 19:24].float()
-        peak = (red > 6.9 * green.clamp(min=1)).any(dim=0).nonzero().flatten() - 31.5
-        middle = peak.mean().item()
-        assert math.copysign(1, middle) == math.copysign(1, yaw)
-        assert 10 < abs(middle) < 25
+    """Its middle is 15 + NECK from the axis: at 30 degrees 11.5 aside, and its outline 16.1 more.
+
+    That is sqrt((16.5 cos)² + (15 sin)²), of the ellipse that is seen from above.
+    """
+    row, _ = place(0.5, 10.5)
+    for side in (-1, 1):
+        red, green, _ = picture(hat=1, yaw=30 * side, background=1)[:, row].float()
+        columns = side * (X[0, 0] * (red > 1.5 * green))
+        expected = (15 + NECK) / 2 + math.hypot(16.5 * math.sqrt(3) / 2, 15 / 2)
+        assert columns.max().item() == pytest.approx(expected, abs=0.8)
 
 
 def test_the_wall_is_lit_from_above_and_from_the_side():

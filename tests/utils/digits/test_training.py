@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from utils.digits.quality import Judge
 from utils.digits.training import DataConfig, generate_pictures, load_digits, sample_pictures
 from utils.images.mnist import digits
 
@@ -47,3 +48,19 @@ def test_pictures_are_drawn_from_the_prior_by_their_seed():
     assert model.training
     assert (model.norm.running_mean == 0).all()
     assert expected.mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_judge_knows_the_pictures_it_compares_with():
+    """Their distance to themselves is 0; of what is not drawn at all the share is 0."""
+    images = digits("digits")[1]
+    judge = Judge("digits", images)
+    distance, shares = judge.score(images.floats())
+    assert distance == pytest.approx(0, abs=1e-3)
+    assert len(shares) == 10
+    assert sum(shares) == pytest.approx(1)
+    few = images.take(np.flatnonzero((images.labels == 1) | (images.labels == 4)))
+    distance, shares = judge.score(few.floats())
+    assert distance > 1
+    expected = [np.mean(few.labels == digit) for digit in range(10)]
+    assert shares == pytest.approx(expected, abs=0.06)
+    assert len(shares) == 10
