@@ -189,7 +189,7 @@ def _check_keys(
 def read_json(path: Path) -> Any:
     """Reads a JSON file. UserError where there is none, or something else in it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"no such file: {show(path)}: give a JSON file, as config.json") from None
     except IsADirectoryError:

@@ -194,3 +194,13 @@ def test_any_text_is_scored(trained, capsys):
     assert lstm(trained, "--text", "{}/other.txt") == 2
     assert "--encoding latin-1" in capsys.readouterr().err
     assert lstm(trained, "--text", "{}/other.txt", "--encoding", "latin-1") == 0
+
+
+def test_the_table_in_the_docs_is_that_of_the_command():
+    """Each option once, with what it has an effect on."""
+    lines = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8").splitlines()
+    sources = (None, "prompt", "prompt_file", "text")
+    assert set(VALUES) == set().union(*TAKES.values())
+    for option in VALUES:
+        marks = " | ".join("×" if option in TAKES[source] else " " for source in sources)
+        assert lines.count(f"| `--{option}` | {marks} |") == 1

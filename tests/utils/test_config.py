@@ -159,3 +159,10 @@ def test_names_stay_inside_their_folder():
     for name in wrong:
         with pytest.raises(UserError, match="cannot be a folder's name"):
             check_name(name, "the name")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_config_file(tmp_path):
+    """Some editors put one before whatever they save."""
+    file = tmp_path / "config.json"
+    file.write_text('{"a": 1}', encoding="utf-8-sig")
+    assert config.read_json(file) == {"a": 1}
