@@ -260,7 +260,7 @@ def rows_of_runs(command: Command) -> Iterator[Row]:
             fixed.append(("optimizer", "adam" if command.name == "main" else "muon"))
         for key, other in fixed:
             argv = ["--resume", *run, f"{command.option(key)}={other}"]
-            fault = f"training.{key} was"
+            fault = f"--{key} was"
             yield Row(command.name, argv, fault, "cannot change with --resume")
         argv = [*new, f"{command.option('device')}={device}"]
         yield Row(command.name, argv, f"no {device} device", "use auto or cpu")
@@ -271,7 +271,7 @@ def rows_of_runs(command: Command) -> Iterator[Row]:
         )
         key = size.removeprefix("--model.")
         argv = ["--resume", *run, f"{size}=9"]
-        yield Row(command.name, argv, f"model.{key} was", "cannot change with --resume")
+        yield Row(command.name, argv, f"--{key} was", "cannot change with --resume")
         argv = [*new, f"{size}={10**15}"]
         yield Row(command.name, argv, "not enough memory", "take a smaller model")
     for argv in command.loading(command.run):
@@ -445,7 +445,7 @@ def written_out() -> Iterator[Row]:
         (
             "--ckpt_name=new --data={}/photos --batch_size=64",
             "fewer than",
-            "lower the batch size",
+            "lower --batch_size",
             True,
         ),
         (
@@ -476,7 +476,7 @@ def written_out() -> Iterator[Row]:
                 (
                     "--ckpt_name=new --data.dataset=digits --training.batch_size=2000",
                     "fewer than a batch of 2000",
-                    "lower the batch size",
+                    "lower --batch_size",
                 ),
             )
     yield from rows("models.gan.test", ("--steps=1", "1 is not a number", ">= 2"))
@@ -485,7 +485,7 @@ def written_out() -> Iterator[Row]:
             if all(command.takes(place) for place in places) and command.trains:
                 fault = f"--{key} may be {' or '.join(places)}"
                 yield Row(command.name, [f"--{key}=3"], fault, "give one of them in full")
-    changed = ("data.batches was 2", "cannot change with --resume")
+    changed = ("--batches was 2", "cannot change with --resume")
     yield from rows("models.palindrome.train", ("--resume --data.batches=7", *changed))
     yield from rows("benchmarks.studies.palindromes", ("--T=1", "1 is not a number", "in 2..1000"))
     yield from rows(

@@ -240,6 +240,15 @@ def parse_value(text: str, field: dataclasses.Field, option: str) -> Any:
         raise UserError(f"{option} is {text!r:.80}, {describe_misfit(value, field)}") from None
 
 
+def spell(config: Config, section: str, name: str) -> str:
+    """Spells a key as the command line does: short where one section alone has it."""
+    if (section, name) == ("model", "name"):
+        return "--ckpt_name"
+    sections = [getattr(config, each.name) for each in dataclasses.fields(config)]
+    alone = sum(hasattr(each, name) for each in sections) == 1
+    return f"--{name}" if alone else f"--{section}.{name}"
+
+
 def shorten(config: C) -> C:
     """Returns a copy of the configuration for a dry run: no key above its `dry`."""
     for section in dataclasses.fields(config):

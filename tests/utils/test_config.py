@@ -166,3 +166,19 @@ def test_a_byte_order_mark_is_no_part_of_a_config_file(tmp_path):
     file = tmp_path / "config.json"
     file.write_text('{"a": 1}', encoding="utf-8-sig")
     assert config.read_json(file) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "option"),
+    [
+        ("lstm", ("training", "epochs"), "--training.epochs"),
+        ("lstm", ("training", "batch_size"), "--batch_size"),
+        ("gan", ("training", "epochs"), "--epochs"),
+        ("gan", ("model", "name"), "--ckpt_name"),
+        ("transformer", ("model", "heads"), "--heads"),
+    ],
+)
+def test_a_key_is_spelled_as_the_command_takes_it(kind, place, option):
+    kept = importlib.import_module(f"models.{kind}.train").Config
+    file = REPOSITORY / "models" / kind / "config.json"
+    assert config.spell(config.read_config(file, kept), *place) == option

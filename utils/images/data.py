@@ -179,7 +179,7 @@ class Batches:
         if self.steps == 0:
             raise UserError(
                 f"{self.images.source}: {len(self.images):,} training images are fewer than a "
-                f"batch of {self.batch_size}: lower the batch size, or take more images"
+                f"batch of {self.batch_size}: lower --batch_size, or take more images"
             )
 
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -80,7 +80,7 @@ def own_rows(batch_size: int) -> slice:
     rows, rest = divmod(batch_size, size())
     if rest:
         raise UserError(
-            f"a batch_size of {batch_size} cannot be shared by {size()} processes: "
+            f"--batch_size {batch_size} cannot be shared by {size()} processes: "
             f"take a multiple of {size()}"
         )
     return slice(rank() * rows, (rank() + 1) * rows)

@@ -12,7 +12,7 @@ import torch
 
 from utils import files
 from utils.command_line import Call
-from utils.config import C, build, override
+from utils.config import C, build, override, spell
 from utils.errors import UserError, outlive_readers
 from utils.files import show
 from utils.training import checkpoint, distributed
@@ -125,10 +125,12 @@ def resume_run(call: Call[C]) -> Run[C]:
     for (section, name), value in call.overrides.items():
         before = getattr(getattr(saved, section), name)
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
-            raise UserError(f"{section}.{name} was {before!r} and cannot change with --resume")
+            option = spell(saved, section, name)
+            raise UserError(f"{option} was {before!r} and cannot change with --resume")
     run = place_run(override(saved, call.overrides), resumed=content)
     if content["epoch"] >= run.config.training.epochs:
-        print(f"{run.name} is finished: only more training.epochs than {content['epoch']} go on")
+        option = spell(saved, "training", "epochs")
+        print(f"{run.name} is finished: only more {option} than {content['epoch']} go on")
     for section, values in dataclasses.asdict(run.config).items():
         for name, value in values.items():
             wanted = getattr(getattr(call.config, section), name)

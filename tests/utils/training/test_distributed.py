@@ -260,7 +260,7 @@ def test_two_networks_train_together(together):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("odd", "a batch_size of 15 cannot be shared by 2 processes: take a multiple of 2"),
+        ("odd", "--batch_size 15 cannot be shared by 2 processes: take a multiple of 2"),
         ("exists", "checkpoints/run exists: --resume goes on with it, "),
     ],
 )
