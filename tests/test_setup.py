@@ -11,8 +11,8 @@ from utils.training.checkpoint import PROJECT
 SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
 REQUIREMENTS = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
 LISTED = [line for line in REQUIREMENTS if line and not line.startswith("#")]
-# Where an import is named otherwise.
 OPTIONAL = {"pillow_heif"}  # a plugin that is used where there is one
+# Where an import is named otherwise.
 PACKAGE_OF = {
     "PIL": "pillow",
     "sklearn": "scikit-learn",
