@@ -43,9 +43,19 @@ def one_hot(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.T
 
     Meant for one batch at a time: a whole text would take V times the memory. A one-hot vector
     times a matrix picks one of its rows, so a linear layer on it is a table of character vectors.
+    ValueError for what is no whole number, as 2.5, 2.0 and True, and on the CPU for a code beyond.
     """
+    if not hasattr(codes, "is_floating_point"):
+        raise TypeError(f"codes are a {type(codes).__name__}, expected a tensor of whole numbers")
+    if codes.is_floating_point() or codes.is_complex() or str(codes.dtype) == "torch.bool":
+        raise ValueError(f"codes are {codes.dtype}, expected whole numbers, such as torch.int64")
     vectors = codes.new_zeros(*codes.shape, vocabulary, dtype=dtype)
-    return vectors.scatter_(-1, codes.long().unsqueeze(-1), 1)
+    try:
+        return vectors.scatter_(-1, codes.long().unsqueeze(-1), 1)
+    except (IndexError, RuntimeError) as problem:
+        if "out of bounds" not in str(problem):
+            raise
+        raise ValueError(f"codes are in 0..{vocabulary - 1}: {problem}") from None
 
 
 def characters(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.Tensor:

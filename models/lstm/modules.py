@@ -14,6 +14,7 @@ Run: python models/lstm/train.py
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +122,7 @@ class LSTMLayer(nn.Module):
         if self.kernel == "readable" or dropping or x.shape[1] == 1:
             outputs, h, c = read(*inputs, dropout=self.hidden_dropout)
         else:
-            outputs, h, c = read_fast(*inputs)
+            outputs, h, c = read_fast(*inputs, partial(read, dropout=self.hidden_dropout))
         return outputs.transpose(0, 1), (h, c)  # (B, T, H)
 
 

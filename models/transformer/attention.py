@@ -27,14 +27,22 @@ The last form of dS needs no whole row, so block after block adds its share to d
 exponentials are powers of 2, which torch computes in half the time: Q takes log2(e) / √D with it,
 and L is a log2. `attend` in modules.py is the readable form, called alike; tests hold the two
 equal, and gradcheck approves the derivation.
+
+Only this first derivative, backwards, is derived here. Where another is asked for (the gradient of
+a gradient, forward-mode, torch.func) the readable form takes over. Products are added in place or
+written with `out`, as autocast never does in half precision.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
+
+Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 class Sizes(NamedTuple):
@@ -49,19 +57,51 @@ class Sizes(NamedTuple):
 USUAL = Sizes()
 
 
-def attend_fast(q: Tensor, k: Tensor, v: Tensor, context: int, *, sizes: Sizes = USUAL) -> Tensor:
+def refuse(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
+    """Stands for the readable form where none was given. NotImplementedError."""
+    raise NotImplementedError(
+        "attend_fast has a first derivative, backwards, and no other: take CausalAttention(..., "
+        "kernel='readable'), as a setting kernel: readable, or call it with `attend` as well"
+    )
+
+
+def is_transformed(*tensors: Tensor) -> bool:
+    """Tells whether torch.func is at work, or `is_grads_batched`, or forward-mode on a tensor."""
+    if torch.compiler.is_compiling():
+        return False
+    batched = torch._C._functorch.is_legacy_batchedtensor  # its batch's axis is hidden
+    return torch._C._are_functorch_transforms_active() or any(
+        batched(tensor) or unpack_dual(tensor).tangent is not None for tensor in tensors
+    )
+
+
+def attend_fast(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    context: int,
+    readable: Attend = refuse,
+    *,
+    sizes: Sizes = USUAL,
+) -> Tensor:
     """Computes attention by blocks: the fast twin of `attend` in modules.py, same shapes.
 
     float64 is computed as such, all else in float32: long sums are too much for half precision.
+    `readable` is called instead where more is asked for than a first derivative, backwards, and
+    where operators are recorded to export them.
     """
-    return Blockwise.apply(q, k, v, context, sizes)
+    if torch.jit.is_tracing() or is_transformed(q, k, v):
+        return readable(q, k, v, context)
+    return Blockwise.apply(q, k, v, context, readable, sizes)
 
 
 class Blockwise(torch.autograd.Function):
     """Attention as one operation of autograd: `attend_fast` forwards, the equations above back."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, context: int, sizes: Sizes) -> Tensor:
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, context: int, readable: Attend, sizes: Sizes
+    ) -> Tensor:
         B, N, T, D = q.shape
         S = k.shape[2]
         out = q.new_empty(B, T, N, D).transpose(1, 2)  # in the order of x: heads side by side
@@ -72,33 +112,31 @@ class Blockwise(torch.autograd.Function):
             Q, K, V = (heads(tensor[part], L.dtype) for tensor in (q, k, v))  # (R, T or S, D)
             Q = Q * (math.log2(math.e) / math.sqrt(D))
             for queries, key_blocks in blocks.meetings():
-                m = None
+                o = torch.zeros_like(Q[:, queries])
+                z, m = o.new_zeros(*o.shape[:2], 1), o.new_full((*o.shape[:2], 1), -math.inf)
                 for keys in key_blocks:
                     scores = product(Q[:, queries], K[:, keys], room)
                     blocks.hide(scores, queries, keys)
-                    largest = scores.amax(2, keepdim=True)
-                    if m is None:
-                        m = largest
-                        P = scores.sub_(m).exp2_()
-                        z = P.sum(2, keepdim=True)
-                        o = torch.bmm(P, V[:, keys])
-                    else:
-                        largest = torch.maximum(m, largest)
-                        fade = m.sub_(largest).exp2_()
-                        m = largest
-                        P = scores.sub_(m).exp2_()
-                        z.mul_(fade).add_(P.sum(2, keepdim=True))
-                        o.mul_(fade).baddbmm_(P, V[:, keys])
+                    largest = torch.maximum(m, scores.amax(2, keepdim=True))
+                    fade = m.sub_(largest).exp2_()
+                    m = largest
+                    P = scores.sub_(m).exp2_()
+                    z.mul_(fade).add_(P.sum(2, keepdim=True))
+                    o.mul_(fade).baddbmm_(P, V[:, keys])
                 put(out[part][:, :, queries], o.div_(z))
                 put(L[part][:, :, queries], m.add_(z.log2_()))
         ctx.save_for_backward(q, k, v, out, L)
-        ctx.context, ctx.sizes = context, sizes
+        ctx.context, ctx.readable, ctx.sizes = context, readable, sizes
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out, L = ctx.saved_tensors
+        more = torch.is_grad_enabled() or is_transformed(d_out)
+        if more and not torch.compiler.is_compiling():
+            by_readable = partial(ctx.readable, context=ctx.context)
+            _, pull_back = torch.func.vjp(by_readable, q, k, v)
+            return *pull_back(d_out), None, None, None
         D, S = q.shape[3], k.shape[2]
         dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         blocks = Blocks(L, S, ctx.context, ctx.sizes)
@@ -114,15 +152,15 @@ class Blockwise(torch.autograd.Function):
                     scores = product(Q[:, queries], K[:, keys], room)
                     blocks.hide(scores, queries, keys)
                     P = scores.sub_(L_part[:, queries]).exp2_()
-                    dV[:, keys] += torch.bmm(P.transpose(1, 2), dO[:, queries])
+                    dV[:, keys].baddbmm_(P.transpose(1, 2), dO[:, queries])
                     dP = product(dO[:, queries], V[:, keys], second_room)
                     dS = dP.sub_(dO_O[:, queries]).mul_(P)
-                    dQ[:, queries] += torch.bmm(dS, K[:, keys])
-                    dK[:, keys] += torch.bmm(dS.transpose(1, 2), Q[:, queries])
+                    dQ[:, queries].baddbmm_(dS, K[:, keys])
+                    dK[:, keys].baddbmm_(dS.transpose(1, 2), Q[:, queries])
             put(dq[part], dQ.div_(math.sqrt(D)))
             put(dk[part], dK.mul_(math.log(2)))  # Q had log2(e) / √D with it
             put(dv[part], dV)
-        return dq, dk, dv, None, None
+        return dq, dk, dv, None, None, None
 
 
 class Blocks:

@@ -130,8 +130,10 @@ class CausalAttention(nn.Module):
             q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
             k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)  # (B, N, S, D)
-        kernel = attend if self.kernel == "readable" or T == 1 else attend_fast
-        out = kernel(q, k, v, self.context)  # (B, N, T, D)
+        if self.kernel == "readable" or T == 1:
+            out = attend(q, k, v, self.context)  # (B, N, T, D)
+        else:
+            out = attend_fast(q, k, v, self.context, attend)
         out = out.transpose(1, 2).reshape(B, T, d)  # heads side by side
         first = max(0, k.shape[2] - (self.context - 1))  # older ones are never looked at again
         return self.out(out), (k[:, :, first:], v[:, :, first:])
