@@ -48,7 +48,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.layers(x)
+        return x.to(self.layers[0].weight.dtype) + self.layers(x)  # the sum is never of 8 bits
 
 
 class Seen(NamedTuple):
@@ -83,7 +83,7 @@ class LadderEncoder(nn.Module):
     def forward(self, x: torch.Tensor) -> Seen:
         fine = self.fine(x)
         coarse = self.coarse(fine)
-        return Seen(Posterior(*self.top(coarse).chunk(2, dim=1)), coarse, fine)
+        return Seen(Posterior(*self.top(coarse).to(coarse.dtype).chunk(2, dim=1)), coarse, fine)
 
 
 class Rung(nn.Module):
@@ -99,7 +99,7 @@ class Rung(nn.Module):
 
     def infer(self, h: torch.Tensor, seen: torch.Tensor) -> Posterior:
         """Infers mu, logvar (B, M, H, W) from the decoder's and encoder's features (B, F, H, W)."""
-        return Posterior(*self.meeting(torch.cat([h, seen], dim=1)).chunk(2, dim=1))
+        return Posterior(*self.meeting(torch.cat([h, seen], dim=1)).to(h.dtype).chunk(2, dim=1))
 
     def forward(self, h: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Features (B, F, H, W) and latents (B, M, H, W) -> features that hold them."""

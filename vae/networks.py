@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> Posterior:
-        return Posterior(*self.layers(x).chunk(2, dim=1))  # (B, Z) each
+        return Posterior(*self.layers(x).to(x.dtype).chunk(2, dim=1))  # (B, Z) each
 
 
 class Decoder(nn.Module):
@@ -121,7 +121,7 @@ class DigitEncoder(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> Posterior:
-        return Posterior(*self.layers(x).chunk(2, dim=1))  # (B, Z) each
+        return Posterior(*self.layers(x).to(x.dtype).chunk(2, dim=1))  # (B, Z) each
 
 
 class DigitDecoder(nn.Module):

@@ -163,7 +163,8 @@ class LSTM(nn.Module):
         if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
             raise ValueError(f"x is {tuple(x.shape)}, expected (B, T >= 1, {self.input_size})")
         shape = (len(self.layers), x.shape[0], self.hidden_size)
-        h, c = state if state is not None else (x.new_zeros(shape), x.new_zeros(shape))
+        zeros = self.layers[0].U.new_zeros(shape)
+        h, c = state if state is not None else (zeros, zeros)
         if h.shape != shape or c.shape != shape:
             raise ValueError(f"h is {tuple(h.shape)}, c {tuple(c.shape)}: not {shape}")
         out, last = x, []

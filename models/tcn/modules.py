@@ -76,7 +76,8 @@ class CausalConv(nn.Module):
         if past is None:
             past = x.new_zeros(x.shape[0], x.shape[1], self.history)
         x = torch.cat([past, x], dim=2)  # (B, C, history + T)
-        return self.convolve(x), x[:, :, x.shape[2] - self.history :]
+        out = self.convolve(x).to(x.dtype)  # under autocast the product alone is of half precision
+        return out, x[:, :, x.shape[2] - self.history :]
 
     def convolve(self, x: Tensor) -> Tensor:
         """Computes the sum above: x (B, C, history + T) -> (B, C', T)."""
@@ -173,7 +174,8 @@ class Model(nn.Module):
         The state is one tensor (B, C, (k - 1) d) for each convolution, two to a block.
         """
         pasts = state if state is not None else (None,) * (2 * len(self.blocks))
-        hidden = self.embed(characters(x, self.vocabulary, self.head.weight.dtype))  # (B, T, C)
+        dtype = self.head.weight.dtype  # of all that goes along the shortcut, under autocast too
+        hidden = self.embed(characters(x, self.vocabulary, dtype)).to(dtype)  # (B, T, C)
         hidden, new_state = hidden.transpose(1, 2), []  # (B, C, T), here and nowhere else
         for index, block in enumerate(self.blocks):
             hidden, past = block(hidden, pasts[2 * index : 2 * index + 2])

@@ -125,7 +125,8 @@ class CausalAttention(nn.Module):
         Rotary positions are waves (2, T, D / 2), which turn the new characters' queries and keys.
         """
         B, T, d = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).to(x.dtype)  # under autocast the product alone is of half precision
+        q, k, v = qkv.view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         if waves is not None:
             q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
@@ -212,7 +213,8 @@ class Model(nn.Module):
         """
         read, caches = state if state is not None else (0, (None,) * len(self.blocks))
         T = x.shape[1]
-        hidden = self.embed(characters(x, self.vocabulary, self.head.weight.dtype))  # (B, T, d)
+        dtype = self.head.weight.dtype  # of all that goes along the shortcut, under autocast too
+        hidden = self.embed(characters(x, self.vocabulary, dtype)).to(dtype)  # (B, T, d)
         waves = None
         if self.positions == "learned":
             if read + T > self.position_limit:

@@ -5,7 +5,21 @@ import copy
 import pytest
 import torch
 
+from models.lstm import modules as lstm
 from models.lstm.modules import LSTM
+from models.tcn import modules as tcn
+from models.transformer import modules as transformer
+
+
+def build(name, kernel="fast"):
+    """A small text model for 1,200 characters and more."""
+    if name == "lstm":
+        config = lstm.ModelConfig("m", 12, 2, 0.0, "orthogonal", kernel)
+        return lstm.Model(11, config)
+    if name == "tcn":
+        return tcn.Model(11, tcn.ModelConfig("m", 12, 3, 3, 0.0))
+    config = transformer.ModelConfig("m", 16, 2, 2, 1201, name, 0.0, kernel=kernel)
+    return transformer.Model(11, config)
 
 
 @pytest.mark.parametrize("kernel", ["fast", "readable"])
@@ -28,3 +42,37 @@ def test_small_inputs_keep_their_digits(scale, kernel):
         results.append((out, c, *slopes))
     for ours, theirs in zip(*results, strict=True):
         assert ((ours - theirs).abs() / theirs.abs()).max() < 2e-6
+
+
+@pytest.mark.parametrize("length", [1, 9, 70, 1200])
+@pytest.mark.parametrize("kernel", ["fast", "readable"])
+@pytest.mark.parametrize("name", ["lstm", "tcn", "none", "learned", "sinusoidal", "rotary"])
+def test_bfloat16_is_near_float32(name, kernel, length):
+    """Logits, state and gradients under autocast; several blocks of keys at 1,200 characters."""
+    if kernel == "readable" and (name == "tcn" or length > 70):
+        pytest.skip("a TCN has one form; the readable ones are slow")
+    torch.manual_seed(0)
+    model, x = build(name, kernel), torch.randint(11, (1, length))
+    results = []
+    for precise in (True, False):
+        seen = []
+        hook = None
+        if hasattr(model, "blocks"):
+            hook = model.blocks[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))  # noqa: B023
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            logits, state = model(x)
+            again, _ = model(x[:, :1], state) if length < 1200 else (logits, None)
+        if hook:
+            hook.remove()
+            assert seen[0][0].dtype == torch.float32, "the residual stream"
+        tensors = [t for t in torch.utils._pytree.tree_leaves(state) if torch.is_tensor(t)]
+        assert {t.dtype for t in tensors} == {torch.float32}, "the state"
+        loss = logits.float().square().mean()
+        slopes = torch.autograd.grad(loss, list(model.parameters()), materialize_grads=True)
+        results.append([logits.float(), again.float(), *tensors, *slopes])
+    largest = max(slope.abs().max() for slope in slopes)
+    for exact, half in zip(*results, strict=True):
+        assert torch.isfinite(half).all()
+        scale = max(exact.abs().max(), 0.05 * largest)
+        assert (exact - half).abs().max() <= 0.1 * scale + 1e-6
+    assert results[0][0].ne(results[1][0]).any(), "nothing was computed in bfloat16"
