@@ -23,26 +23,60 @@ from utils.command_line import (
     Options,
     Overrides,
     Parser,
+    Uses,
     add_run_options,
     check_run_options,
     epoch,
     number,
 )
-from utils.config import list_keys, override, read_config, shorten
+from utils.config import list_keys, override, read_config, refuse_idle, shorten
 from utils.errors import UserError, command
 from utils.images import mnist
+from utils.images.data import Images
 from utils.images.files import load_picture
-from vae.data import load_validation
+from utils.words import count
+from vae.data import load_each, load_validation, load_whole
 from vae.training import VAEConfig
 
 TASKS = ("train", "random_generation", "latent_analysis", "rotate", "reconstruction", "manifold")
+LOOKING = ("latent_analysis", "rotate", "reconstruction")  # at pictures, besides training
+# Which tasks an option serves. A setting that is not here belongs to the training of a run. The
+# command refuses what serves another task; --help and docs/commands.md say it, tests try it all.
+USES = Uses(
+    TASKS,
+    serves={
+        "task": TASKS,
+        "ckpt_name": TASKS,
+        "epoch": TASKS[1:],
+        "num_samples": ("random_generation", "reconstruction"),
+        "individual": ("random_generation",),
+        "image": LOOKING,
+        "index": ("latent_analysis", "rotate"),
+        "angles": ("rotate",),
+        "data.dataset": ("train", *LOOKING),
+        "data.data": ("train", *LOOKING),
+        "data.held_out": ("train", *LOOKING),
+        "training.seed": ("train", "random_generation"),
+        "training.device": TASKS,
+    },
+    hidden={
+        ("index", "image"): ("latent_analysis", "rotate"),
+        ("num_samples", "image"): ("reconstruction",),
+        ("data.data", "image"): ("reconstruction",),
+        ("data.dataset", "image"): ("reconstruction",),
+        ("data.held_out", "image"): ("reconstruction",),
+        ("data.dataset", "data.data"): LOOKING,
+    },
+)
 SHIPPED = "vae_beta_4"
-# What a task takes of the settings; all others belong to the training of its checkpoint.
-FOR_TASKS = {"data": ("dataset", "data", "held_out"), "training": ("seed", "device")}
+FEW = 10  # pictures that show too little of how faces differ to learn a turn from
 
 
-def read(argv: list[str] | None) -> tuple[argparse.Namespace, VAEConfig, Overrides]:
-    """Reads the tasks' options, the settings (defaults by --dataset) and which were typed."""
+def make_parser(argv: list[str] | None) -> tuple[Parser, Options, VAEConfig]:
+    """Makes the parser of all options, that part of them which is settings, and their defaults.
+
+    The defaults are those of the --dataset in argv.
+    """
     first = Parser(add_help=False)
     first.add_argument("--data.dataset", "--dataset", dest="dataset")
     digits = first.parse_known_args(argv)[0].dataset in mnist.DATASETS
@@ -50,7 +84,10 @@ def read(argv: list[str] | None) -> tuple[argparse.Namespace, VAEConfig, Overrid
     defaults = read_config(file, VAEConfig)
     keys = list_keys(defaults)
 
-    parser = Parser(description=__doc__)
+    parser = Parser(
+        description=__doc__,
+        epilog="An option that says no task is for train. One without effect on a task is refused.",
+    )
     what = "what to do (default: train)"
     parser.add_argument("--task", choices=TASKS, default="train", help=what)
     run = add_run_options(parser)
@@ -66,33 +103,58 @@ def read(argv: list[str] | None) -> tuple[argparse.Namespace, VAEConfig, Overrid
     run.add_argument(
         "--epoch", type=epoch, metavar="last|best|N", help="of the run to load (default: best)"
     )
+    add_task_options(parser)
+    settings = Options(parser, keys, file.name)
+    for action in parser._actions:  # a setting for training alone stands in its section unmarked
+        if action.help != argparse.SUPPRESS and USES.of(action.dest) != TASKS[:1]:
+            action.help += f"; for {USES.name(action.dest)}"
+    return parser, settings, defaults
+
+
+def add_task_options(parser: Parser) -> None:
+    """Adds what a task is asked for besides its run."""
     tasks = parser.add_argument_group("the tasks")
     tasks.add_argument(
-        "--num_samples", type=number(int, 1), default=8, help="pictures drawn (default: 8)"
+        "--num_samples", type=number(int, 1), default=8, help="pictures shown (default: 8)"
     )
     tasks.add_argument(
-        "--image", type=Path, metavar="FILE", help="rotate, latent_analysis: start from this face"
+        "--individual", action="store_true", help="a file for each picture too, and an .npz of all"
+    )
+    tasks.add_argument(
+        "--image",
+        type=Path,
+        metavar="FILE",
+        nargs="+",
+        help="the picture to start from; reconstruction takes several",
     )
     tasks.add_argument(
         "--index",
         type=number(int, 0),
         default=0,
-        help="rotate, latent_analysis: start from this validation picture (default: 0)",
+        help="start from this picture of the data, counted from 0 (default: 0)",
     )
     tasks.add_argument(
         "--angles",
         type=number(float, -90, 90),
         nargs="+",
         default=[-45 + 11.25 * step for step in range(9)],
-        help="rotate: absolute yaw in degrees, -90..90 (default: -45 to 45 in 9 steps)",
+        help="absolute yaw in degrees, -90..90 (default: -45 to 45 in 9 steps)",
     )
-    settings = Options(parser, keys, file.name)
+
+
+def read(argv: list[str] | None) -> tuple[argparse.Namespace, VAEConfig, Overrides]:
+    """Reads the tasks' options, the settings (defaults by --dataset) and which were typed."""
+    parser, settings, defaults = make_parser(argv)
     options = parser.parse_args(argv)
     check_run_options(options)
+    USES.check(parser.typed(argv), options.task)
     overrides = settings.given(options)
     if options.task == "train" and options.ckpt_name:
         overrides["model", "name"] = options.ckpt_name[0]
-    return options, override(defaults, overrides), overrides
+    config = override(defaults, overrides)
+    if options.task == "train" and not options.resume:  # else the run has settings of its own
+        refuse_idle(config, overrides, defaults)
+    return options, config, overrides
 
 
 @command
@@ -101,6 +163,8 @@ def main(argv: list[str] | None = None) -> None:
     names = options.ckpt_name or [SHIPPED]
     if len(names) > 1 and options.task != "random_generation":
         raise UserError(f"{options.task} takes one --ckpt_name, not {len(names)}")
+    if len(options.image or ()) > 1 and options.task != "reconstruction":
+        raise UserError(f"{options.task} takes one --image, not {len(options.image)}")
     if options.task == "train":
         config = shorten(config) if options.dry_run else config
         how = options.resume, options.overwrite, options.dry_run
@@ -112,33 +176,78 @@ def main(argv: list[str] | None = None) -> None:
 def perform(
     options: argparse.Namespace, config: VAEConfig, overrides: Overrides, names: list[str]
 ) -> None:
-    """Does a task with trained models. UserError for a setting that belongs to their training."""
-    for section, name in overrides:
-        if name not in FOR_TASKS.get(section, ()):
-            raise UserError(f"--{name} is for --task train; {options.task} takes it from the run")
+    """Does a task with trained models."""
     device, seed = config.training.device, config.training.seed
     solver, *beside = (Solver.load(name, options.epoch, device=device) for name in names)
     if options.task == "random_generation":
-        return solver.generate_from_latent(options.num_samples, seed, *beside)
+        individual = options.individual
+        return solver.generate_from_latent(
+            options.num_samples, seed, *beside, individual=individual
+        )
     if options.task == "manifold":
         return solver.manifold()
-    changes = {place: value for place, value in overrides.items() if place[0] == "data"}
-    data, shape = override(solver.config, changes).data, solver.model.shape
-    images = load_validation(data, shape)
-    if images.shape != shape:
-        raise UserError(f"{names[0]} takes pictures of {shape}, {images.source} has {images.shape}")
+    data, shape = solver.config.data, solver.model.shape
+    if options.task == "reconstruction" and options.image:
+        return solver.reconstruct(load_each(options.image, data, shape), len(options.image))
+    images = find_pictures(solver, overrides)
     if options.task == "reconstruction":
         return solver.reconstruct(images, options.num_samples)
-    if options.image is not None:
-        face = load_picture(options.image, shape)
+    if options.image:
+        face = load_picture(options.image[0], shape)
     elif options.index < len(images):
         face = images.pixels[options.index]
     else:
-        raise UserError(f"--index {options.index} is beyond the {len(images)} validation pictures")
+        what = (
+            f"pictures of {images.source}"
+            if ("data", "data") in overrides
+            else "validation pictures"
+        )
+        raise UserError(f"--index {options.index} is beyond the {len(images):,} {what}")
     if options.task == "rotate":
-        solver.rotate(images, face, options.angles)
+        solver.rotate(find_enough(images, solver), face, options.angles)
     else:
         solver.latent_analysis(images, face)
+
+
+def find_pictures(solver: Solver, overrides: Overrides) -> Images:
+    """Loads the pictures that a task looks at: all of a typed --data, else what a run validates on.
+
+    Of a typed --dataset, too, those for validation. UserError for pictures of another size.
+    """
+    typed = {place: value for place, value in overrides.items() if place[0] == "data"}
+    if ("data", "dataset") in typed:
+        typed["data", "data"] = None  # it takes the place of the folder that the run was trained on
+    config, own = override(solver.config, typed), solver.config.data.data
+    refuse_idle(config, typed, solver.config)
+    data, shape = config.data, solver.model.shape
+    if ("data", "data") not in typed:
+        images = load_validation(data, shape)
+    else:
+        images = load_whole(data, shape)
+        if (
+            own is not None
+            and data.data is not None
+            and Path(own).resolve() == Path(data.data).resolve()
+        ):
+            print(f"{solver.config.model.name} was trained on most of {images.source}")
+    if images.shape != shape:
+        name = solver.config.model.name
+        raise UserError(f"{name} takes pictures of {shape}, {images.source} has {images.shape}")
+    return images
+
+
+def find_enough(images: Images, solver: Solver) -> Images:
+    """Returns pictures to learn a turn from: these, or all of the run's own if these are few."""
+    if len(images) >= FEW:
+        return images
+    others = load_whole(solver.config.data, solver.model.shape)
+    if len(others) <= len(images):
+        return images
+    print(
+        f"{count(len(images), 'picture')} of {images.source}: too few to learn a turn from, "
+        f"which is learned from {others.source}"
+    )
+    return others
 
 
 if __name__ == "__main__":

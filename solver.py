@@ -7,6 +7,7 @@
 Each verb says which files it writes; the mathematics and the figures are in vae/ and utils/.
 """
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,17 +22,25 @@ from utils.config import override
 from utils.errors import UserError
 from utils.files import make_csv, show, write_whole
 from utils.images.data import Images
-from utils.images.figures import draw_animation, draw_pictures
+from utils.images.figures import draw_animation, draw_pictures, to_bytes, wrap_rows, write_pictures
 from utils.training.checkpoint import load_model
 from utils.training.loop import fit
 from utils.training.run import open_run
-from vae.analysis.latents import Analysis, analyse, label_row, sweep
-from vae.analysis.rotation import learn_rotation
+from utils.words import count
+from vae.analysis.latents import (
+    Analysis,
+    analyse,
+    describe_rest,
+    describe_scores,
+    label_row,
+    sweep,
+)
+from vae.analysis.rotation import describe_limits, learn_rotation
 from vae.data import load_pictures
 from vae.latents import (
     build_manifold,
-    count_columns,
     decode,
+    draw_latents,
     encode,
     generate,
     generate_gallery,
@@ -43,7 +52,7 @@ from vae.networks import VAE
 from vae.training import VAEConfig, VAETask, build_model
 
 SWEEP = torch.linspace(-3, 3, 9)
-SHOWN = 40  # latents in a figure; of more, those with the most KL
+SHOWN = 20  # latents in a figure; of more, those with the most KL
 
 
 class Solver:
@@ -74,21 +83,37 @@ class Solver:
             model = build_model(training.shape, run.config)
             fit(VAETask(model, training, validation, run.config), run)
 
-    def generate_from_latent(self, count: int, seed: int, *beside: "Solver") -> None:
-        """Writes random_generation.png: decoded z ~ N(0, I), the same z in a row for each model."""
-        file = self.results / "random_generation.png"
-        if not beside:
-            pictures, columns = generate_gallery(self.model, count, seed)
-            self.report(draw_pictures(pictures, file, columns=columns))
-            return
-        solvers = (self, *beside)
-        labels = [solver.config.model.name for solver in solvers]
-        if len({solver.model.shape for solver in solvers}) > 1:
-            raise UserError(f"{', '.join(labels)} draw pictures of different sizes: one at a time")
-        pictures = torch.stack([generate(solver.model, count, seed) for solver in solvers])
-        self.report(draw_pictures(pictures, file, rows=labels))
+    def generate_from_latent(
+        self, number: int, seed: int, *beside: "Solver", individual: bool = False
+    ) -> None:
+        """Writes random_generation.png: decoded z ~ N(0, I), the same z in a row for each model.
 
-    def manifold(self, side: int = 20) -> None:
+        `individual`: also random_generation/0000.png, ..., and random_generation.npz with the same
+        `pictures`, bytes (N, C, H, W), and their `z` (N, Z). Of exact levels, the likeliest.
+        """
+        solvers = (self, *beside)
+        if len({solver.model.shape for solver in solvers}) > 1:
+            names = ", ".join(solver.config.model.name for solver in solvers)
+            raise UserError(f"{names} draw pictures of different sizes: one at a time")
+        if beside:
+            labels = [solver.config.model.name for solver in solvers]
+            rows = torch.stack([generate(solver.model, number, seed) for solver in solvers])
+        else:
+            rows, labels = generate_gallery(self.model, number, seed)
+        written = [draw_pictures(rows, self.results / "random_generation.png", rows=labels)]
+        if individual:
+            for solver, pictures in zip(solvers, rows, strict=False):
+                written += solver.keep(pictures, draw_latents(number, solver.model.z_dim, seed))
+        self.report(*written)
+
+    def keep(self, pictures: torch.Tensor, z: torch.Tensor) -> list[Path]:
+        """Writes pictures (N, C, H, W) one by one, and all in an .npz with their latents (N, Z)."""
+        folder, arrays = self.results / "random_generation", io.BytesIO()
+        np.savez_compressed(arrays, pictures=to_bytes(pictures), z=z.numpy())
+        archive = write_whole(folder.with_suffix(".npz"), arrays.getvalue())
+        return [write_pictures(pictures, folder), archive]
+
+    def manifold(self, side: int = 16) -> None:
         """Writes manifold.png: the mean pictures of a grid over the prior of two latents."""
         if self.model.z_dim != 2:
             raise UserError(
@@ -105,60 +130,75 @@ class Solver:
         """Writes latent_analysis.png, .gif, .csv and .json: what each latent does, from -3 to 3.
 
         It is measured on all the pictures; the sweeps start from the latents of one face
-        (C, H, W). Of more than 40 latents the figures show the 40 with the most KL.
+        (C, H, W). The figures show the active latents, of more than 20 those with the most KL.
         """
         analysis = analyse(self.model, images)
         rows = analysis.rows()
-        most = rows[:SHOWN]
+        most = [row for row in rows if row["active"]][:SHOWN] or rows[:1]
         labels = [label_row(row) for row in most]
         for label in labels:
             print(label.replace("\n", " "))
-        if len(rows) > len(most):
-            print(f"and {len(rows) - len(most)} with less KL, in latent_analysis.csv only")
-        print(", ".join(f"{name} {score:.4g}" for name, score in analysis.scores.items()))
+        print(describe_rest(rows, len(most)))
+        for line in describe_scores(analysis, len(images)):
+            print(line)
         z = encode(self.model, one_of(images, face)).mu[0]
         pictures = sweep(self.model, z, [row["latent"] for row in most], SWEEP)  # (N, S, C, H, W)
-        frames = pictures.transpose(0, 1).unflatten(1, (-1, count_columns(len(most))))
-        columns = [f"{value:g}" for value in SWEEP.tolist()]
-        whole = json.dumps({"scores": analysis.scores, "latents": rows}, indent=2)
+        frames = wrap_rows(pictures.transpose(0, 1), 8).transpose(0, 1)  # (S, K, 8, C, H, W)
+        values = [f"{value:g}" for value in SWEEP.tolist()]
+        whole = {"scores": analysis.scores, "floors": analysis.floors, "latents": rows}
         file = self.results / "latent_analysis.png"
         self.report(
-            draw_pictures(pictures, file, rows=labels, columns=columns),
-            draw_animation(frames, file.with_suffix(".gif")),
+            draw_pictures(pictures, file, rows=labels, columns=values),
+            draw_animation(
+                frames,
+                file.with_suffix(".gif"),
+                captions=[f"z = {value}" for value in values],
+                labels=[f"z{row['latent']}" for row in most],
+            ),
             write_whole(file.with_suffix(".csv"), make_csv(rows).encode()),
-            write_whole(file.with_suffix(".json"), whole.encode()),
+            write_whole(file.with_suffix(".json"), json.dumps(whole, indent=2).encode()),
         )
         return analysis
 
     def rotate(self, images: Images, face: np.ndarray, angles: Sequence[float]) -> None:
-        """Writes rotate.png and rotate.gif: a face (C, H, W) turned to angles, degrees of yaw."""
+        """Writes rotate.png and rotate.gif: a face (C, H, W) turned to angles, degrees of yaw.
+
+        The turn is learned from many faces, `images`.
+        """
         rotation = learn_rotation(self.model, images)
-        if not rotation.sign_is_known:
-            print("the yaw of these pictures is not known: the direction is that in which a face")
-            print("differs from its mirror image, -45 and 45 stand for the 2.5 and 97.5 % points")
-            print("of the data along it, and which sign is left or right is arbitrary")
+        data = self.config.data
+        if data.data is None and data.dataset != "faces":
+            limits = [
+                f"note: {self.config.model.name} was trained on {data.dataset}, which have no yaw: "
+                "this is the direction in which they differ from their mirror images"
+            ]
+        else:
+            limits = describe_limits(rotation, angles)
+        for line in limits:
+            print(line)
         one = one_of(images, face)
-        z = encode(self.model, one).mu
-        turned = decode(self.model, rotation.turn(z, torch.tensor(angles))[0])
+        seen = encode(self.model, one).mu
+        turned = decode(self.model, rotation.turn(seen, torch.tensor(angles))[0])
         smooth = torch.linspace(min(angles), max(angles), 25)
-        frames = decode(self.model, rotation.turn(z, smooth)[0])
-        columns = ["face", *(f"{angle:g}°" for angle in angles)]
-        strip = torch.cat([one.floats(), turned])[None]
+        frames = decode(self.model, rotation.turn(seen, smooth)[0])
+        columns = ["face", "decoded", *(f"{angle:g}°" for angle in angles)]
+        strip = torch.cat([one.floats(), decode(self.model, seen), turned])[None]
+        captions = [f"{angle:.0f}°" for angle in smooth.tolist()]
         self.report(
             draw_pictures(strip, self.results / "rotate.png", columns=columns),
-            draw_animation(frames[:, None, None], self.results / "rotate.gif"),
+            draw_animation(frames[:, None, None], self.results / "rotate.gif", captions=captions),
         )
 
-    def reconstruct(self, images: Images, count: int) -> None:
+    def reconstruct(self, images: Images, number: int) -> None:
         """Writes reconstruction.png, pictures above their reconstructions; prints the error."""
         nats, squared = measure_reconstruction(self.model, images, self.config.loss.likelihood)
         print(
-            f"{len(images):,} pictures: reconstruction {nats:.1f} nats each, "
+            f"{count(len(images), 'picture')}: reconstruction {nats:.1f} nats each, "
             f"root mean squared error {squared**0.5:.4f} of the range 0 to 1"
         )
         if self.config.loss.likelihood == "categorical":
             print(describe_likelihood(self.model, images, samples=10))
-        first = images.take(slice(count))
+        first = images.take(slice(number))
         pairs = torch.stack([first.floats(), reconstruct(self.model, first)])
         file = self.results / "reconstruction.png"
         self.report(draw_pictures(pairs, file, rows=["original", "decoded"]))

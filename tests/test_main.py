@@ -7,14 +7,17 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import main
+from solver import Solver
 from tests.helpers.comparing import rows
 from tests.helpers.pictures import picture
 from utils import files
 from utils.training import checkpoint
 from vae.faces.factors import NAMES
+from vae.latents import decode
 
 SMALL = "--images 48 --held_out 40 --batch_size 16 --epochs 2 --z_dim 3 --pictures 1 --device cpu"
 
@@ -188,3 +191,74 @@ def test_help_is_grouped_and_has_every_default(capsys):
     for group in ("the run", "the tasks", "model (defaults", "loss (defaults", "data (defaults"):
         assert f"\n{group}" in out
     assert "weight of the KL; a number >= 0 (default: 4.0)" in " ".join(out.split())
+
+
+def test_pictures_one_by_one_can_be_read_back(trained, capsys):
+    results = trained / "results" / "small"
+    argv = ["--task", "random_generation", "--ckpt_name", "small", "other", "--num_samples"]
+    assert run(*argv, "5", "--individual") == 0
+    assert run(*argv, "3", "--individual") == 0
+    for name in ("small", "other"):
+        folder = trained / "results" / name / "random_generation"
+        assert sorted(file.name for file in folder.iterdir()) == [f"000{n}.png" for n in range(3)]
+        with np.load(folder.with_suffix(".npz")) as arrays:
+            whole, z = arrays["pictures"], arrays["z"]
+        assert (whole.shape, whole.dtype, z.shape) == ((3, 3, 64, 64), np.uint8, (3, 3))
+        for n in range(3):
+            with Image.open(folder / f"000{n}.png") as image:
+                assert np.array_equal(np.asarray(image).transpose(2, 0, 1), whole[n])
+        model = Solver.load(name, device="cpu").model
+        again = (255 * decode(model, torch.from_numpy(z))).round()
+        assert np.abs(again.numpy() - whole).max() <= 1
+    capsys.readouterr()
+    archive = str(results / "random_generation.npz")
+    assert run("--task", "reconstruction", "--ckpt_name", "small", "--data", archive) == 0
+    assert capsys.readouterr().out.startswith("3 pictures: ")
+
+
+@pytest.mark.parametrize("task", ["reconstruction", "latent_analysis", "rotate"])
+def test_a_task_takes_all_pictures_of_data_a_single_one_included(trained, capsys, task):
+    photos = sorted((trained / "photos" / "deeper").glob("[0-9]*.png"))
+    one = trained / "one"
+    one.mkdir()
+    shutil.copy(photos[0], one)
+    for data in (one, photos[0]):
+        assert run("--task", task, "--ckpt_name", "small", "--data", str(data)) == 0
+        out = capsys.readouterr().out
+        if task == "reconstruction":
+            assert out.startswith("1 picture: ")
+        assert ("too few to learn a turn from" in out) == (task == "rotate")
+    assert (
+        run("--task", "reconstruction", "--ckpt_name", "small", "--data", str(photos[0].parent))
+        == 0
+    )
+    assert "\n40 pictures: " in capsys.readouterr().out, "not a tenth of them"
+
+
+def test_reconstruction_takes_pictures_by_name(trained, capsys):
+    names = [str(trained / "photos" / "deeper" / f"{n:02}.png") for n in range(3)]
+    assert run("--task", "reconstruction", "--ckpt_name", "small", "--image", *names) == 0
+    assert capsys.readouterr().out.startswith("3 pictures: ")
+    assert picture(trained / "results" / "small" / "reconstruction.png").shape[0] == 2 * 136
+
+
+def test_few_faces_have_no_names_and_it_says_why(trained, capsys):
+    for number in ("1", "3", "64"):
+        argv = ["--task", "latent_analysis", "--ckpt_name", "small", "--held_out", number]
+        assert run(*argv) == 0
+        out = capsys.readouterr().out
+        assert "no latent is named: it takes a share of 0.25 more than chance" in out
+        assert ("no DCI of" in out) == (number != "64")
+        assert re.search(r"mig [\d.e-]+ \(shuffled factors: up to [\d.]+\)", out)
+    file = trained / "results" / "small" / "latent_analysis.json"
+    floors = json.loads(file.read_text(encoding="utf-8"))["floors"]
+    assert floors.keys() == {"mig", *NAMES}
+    assert max(floors.values()) > 0.25, "of 64 faces"
+
+
+def test_rotate_says_what_is_a_guess(trained, capsys):
+    argv = ["--task", "rotate", "--ckpt_name", "small", "--held_out", "12", "--angles", "0"]
+    assert run(*argv, "45") == 0
+    assert "guess" not in capsys.readouterr().out
+    assert run(*argv, "60") == 0
+    assert "turned by -45 to 45 degrees, so 60 is a guess" in capsys.readouterr().out

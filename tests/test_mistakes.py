@@ -384,6 +384,10 @@ def written_out() -> Iterator[Row]:
             command.name,
             ("--prompt=Ärger", "not in this model's alphabet: 'Ä'", "it knows"),
             ("--prompt=", "--prompt is empty", "give at least one character"),
+            ("--prompt=the --split=training", "--split has no effect", "leave it out"),
+            ("--prompt_length=3 --prompt=the", "--prompt_length has no effect", "leave it out"),
+            ("--temperature=0 --seed=3", "--seed has no effect", "leave one of them"),
+            ("--temperature=0 --top_k=3", "--top_k has no effect", "leave one of them"),
             ("--length=90000", "fewer than a prompt", "90030"),
             ("--prompt_length=90000", "fewer than a prompt", "90100"),
             ("--split=test", "argument --split", "'validation'"),
@@ -457,7 +461,11 @@ def written_out() -> Iterator[Row]:
         ("--task=rotate --ckpt_name vae other", "rotate takes one --ckpt_name", "not 2"),
         ("--task=rotate --ckpt_name=vae --angles=91", "91 is not a number", "in -90..90"),
         ("--task=rotate --ckpt_name=vae --index=8", "--index 8 is beyond", "the 8 validation"),
-        ("--task=rotate --ckpt_name=vae --beta=20", "--beta is for --task train", "takes it from"),
+        (
+            "--task=rotate --ckpt_name=vae --beta=20",
+            "--beta has no effect on rotate",
+            "it serves train",
+        ),
         ("--task=rotate --ckpt_name=vae --image={}/no.png", "no such picture", "no.png"),
         ("--task=rotate --ckpt_name=vae --image={}/mine", "no such picture", "mine"),
         (

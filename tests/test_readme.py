@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import main
 from tests.helpers.repository import REPOSITORY
 from utils.images import mnist
 
@@ -78,7 +79,8 @@ def test_command_of_the_pages(command, shipped, monkeypatch, capsys):
         prepare = importlib.import_module("data_preparation")
         assert prepare.main(["--text", "book.txt", "--raw", "--format", "codes"]) == 0
     if module == "main" and "--task" in argv:
-        argv += ["--held_out", "100"]
+        looks = argv[argv.index("--task") + 1] in main.USES.of("data.held_out")
+        argv += ["--held_out", "100"] if looks and "--data" not in argv else []
     elif module.endswith(".train") or module == "main":
         argv.append("--dry-run")
         argv = [word for word in argv if word not in ("--resume", "--overwrite")]

@@ -2,8 +2,9 @@
 
 import argparse
 import math
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn
@@ -17,6 +18,7 @@ from utils.config import (
     override,
     parse_value,
     read_config,
+    refuse_idle,
     shorten,
 )
 from utils.errors import UserError
@@ -45,6 +47,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (--help lists the options)")
 
+    def typed(self, argv: list[str] | None) -> dict[str, str]:
+        """Finds the options that were typed: what each sets (argparse's `dest`) -> its spelling.
+
+        UserError for one of several values that was typed twice: the first ones would be lost.
+        """
+        found: dict[str, str] = {}
+        for word in (word.split("=")[0] for word in (sys.argv[1:] if argv is None else argv)):
+            action = self._option_string_actions.get(word)
+            if action and action.dest in found and action.nargs == "+":
+                raise UserError(f"{word} is there twice: give it once, with all its values")
+            if action:
+                found[action.dest] = word
+        return found
+
 
 def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
     """Makes an argparse type: a finite number of this kind, int or float, in low..high."""
@@ -67,6 +83,39 @@ def epoch(text: str) -> str:
     if text not in ("last", "best") and not (text.isdecimal() and len(text) < 10):
         raise argparse.ArgumentTypeError(f"{text!r:.40}: give last, best or a number")
     return text
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What a command can be asked for, its tasks, and which of them each option serves.
+
+    Options are named by what they set: "image", "training.seed". One that `serves` does not name
+    serves the first task. `hidden` lists options that have no effect beside another one, (option,
+    other), and in which tasks: a picture's number beside the picture itself.
+    """
+
+    tasks: tuple[str, ...]
+    serves: Mapping[str, tuple[str, ...]]
+    hidden: Mapping[tuple[str, str], tuple[str, ...]]
+
+    def of(self, option: str) -> tuple[str, ...]:
+        """Returns the tasks that an option serves, in their order."""
+        return tuple(task for task in self.tasks if task in self.serves.get(option, self.tasks[:1]))
+
+    def name(self, option: str) -> str:
+        """Names the tasks that an option serves, for a message or a table."""
+        tasks = self.of(option)
+        return "all tasks" if tasks == self.tasks else ", ".join(tasks)
+
+    def check(self, typed: Mapping[str, str], task: str) -> None:
+        """Raises a UserError for an option without effect on a task; `typed` has its spelling."""
+        for option, word in typed.items():
+            if task not in self.of(option):
+                raise UserError(f"{word} has no effect on {task}: it serves {self.name(option)}")
+        for (option, other), tasks in self.hidden.items():
+            if task in tasks and {option, other} <= typed.keys():
+                both = f"{typed[option]} has no effect on {task} beside {typed[other]}"
+                raise UserError(f"{both}: give one of them")
 
 
 class Typed(argparse.Action):
@@ -165,6 +214,8 @@ def parse(
     check_run_options(args)
     overrides = options.given(args)
     config = override(defaults, overrides)
+    if not args.resume:  # a run that goes on has settings of its own
+        refuse_idle(config, overrides, defaults)
     if args.dry_run:
         config = shorten(config)
     return Call(config, overrides, args.resume, args.overwrite, args.dry_run)

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -47,6 +47,8 @@ class Config:
     kind: ClassVar[str]  # of the model, as its checkpoints say it: "lstm", "vae"
     model: ModelSection
     training: TrainingSection
+    # Keys that others leave without effect: (section, key) -> (when, why)
+    idle: ClassVar[Mapping[tuple[str, str], tuple[Callable[["Config"], bool], str]]] = {}
 
 
 C = TypeVar("C", bound=Config)
@@ -269,3 +271,14 @@ def override(config: C, values: Mapping[tuple[str, str], Any]) -> C:
         changed = dataclasses.replace(getattr(config, section), **{name: value})
         config = dataclasses.replace(config, **{section: changed})
     return config
+
+
+def refuse_idle(config: C, overrides: Mapping[tuple[str, str], Any], before: C) -> None:
+    """Raises a UserError where an override changes a key that has no effect in this configuration.
+
+    `before` is the configuration without the overrides: what only repeats it is no mistake.
+    """
+    for (section, name), (is_idle, why) in config.idle.items():
+        was = getattr(getattr(before, section), name)
+        if overrides.get((section, name), was) != was and is_idle(config):
+            raise UserError(f"{spell(config, section, name)} has no effect {why}")

@@ -1,12 +1,17 @@
 """The pictures that a configuration names: rendered faces, digits, or a folder of one's own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from utils.config import key
+from utils.files import show
 from utils.images import mnist
+from utils.images.arrays import is_array
 from utils.images.data import Images, Shape, split
-from utils.images.files import load_images
+from utils.images.files import load_images, load_picture
 from vae.faces.head import render_faces
 from vae.networks import SIDES
 
@@ -52,6 +57,25 @@ def load_validation(data: DataConfig, shape: Shape) -> Images:
     else:
         images = load_parts(data, shape)[1]
     return replace(images, bits=data.bits)
+
+
+def load_whole(data: DataConfig, shape: Shape) -> Images:
+    """Loads every picture that is neither kept apart nor made up: all of one's own, one included.
+
+    Of rendered faces and digits, which have a set for it, those for validation.
+    """
+    if data.data is None:
+        return load_validation(data, shape)
+    path, (channels, side, _) = Path(data.data), shape
+    if path.is_file() and not is_array(path):
+        return load_each([path], data, shape)
+    return replace(load_images(path, side, channels), bits=data.bits)
+
+
+def load_each(paths: Sequence[Path], data: DataConfig, shape: Shape) -> Images:
+    """Loads pictures that are named one by one."""
+    pixels = np.stack([load_picture(path, shape) for path in paths])
+    return Images(pixels, ", ".join(show(path) for path in paths), bits=data.bits)
 
 
 def load_unseen(data: DataConfig) -> Images | None:

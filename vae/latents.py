@@ -69,30 +69,29 @@ def decode(
     return torch.cat(parts)
 
 
+def draw_latents(count: int, z_dim: int, seed: int) -> torch.Tensor:
+    """Draws z ~ N(0, I), (count, Z), always the same for a seed."""
+    return torch.randn(count, z_dim, generator=torch.Generator().manual_seed(seed))
+
+
 def generate(
     model: VAE, count: int, seed: int, to_pictures: ToPictures = take_mean
 ) -> torch.Tensor:
     """Generates pictures (count, C, H, W) of z ~ N(0, I), of a seed the same z for every model."""
-    generator = torch.Generator().manual_seed(seed)
-    return decode(model, torch.randn(count, model.z_dim, generator=generator), to_pictures)
-
-
-def count_columns(count: int) -> int:
-    """Returns how many pictures of `count` stand in a row: up to 8, the same in every row."""
-    return max(n for n in range(1, 9) if count % n == 0)
+    return decode(model, draw_latents(count, model.z_dim, seed), to_pictures)
 
 
 def generate_gallery(model: VAE, count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
-    """Generates pictures in rows of 8 or fewer, (R, N, C, H, W), and the labels of their columns.
+    """Generates a row of pictures (1, N, C, H, W), without a label.
 
-    Of distributions over levels, the likeliest levels stand beside sampled ones, of the same z.
+    Of distributions over levels there are two rows of the same z, and their labels: the likeliest
+    levels above sampled ones.
     """
     ways = {"": take_mean}
     if model.levels:
         ways = {"likeliest levels": take_likeliest, "drawn levels": sample_levels(seed)}
-    pictures = torch.stack([generate(model, count, seed, way) for way in ways.values()])
-    rows = pictures.unflatten(1, (-1, count_columns(count)))  # (ways, R, N, C, H, W)
-    return torch.cat(list(rows), dim=1), [label for label in ways if label]
+    rows = torch.stack([generate(model, count, seed, way) for way in ways.values()])
+    return rows, [label for label in ways if label]
 
 
 def reconstruct(model: VAE, images: Images) -> torch.Tensor:

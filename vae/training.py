@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -36,6 +36,7 @@ from vae.losses import (
 from vae.networks import VAE, ModelConfig, Outputs
 
 ACTIVE_NATS = 0.01  # a latent with less KL than this tells the decoder nothing
+WHOLE = "with --data: all pictures of it are taken"
 WEIGHTED_DRAWS = 100  # K of the importance-weighted bound on the test set
 
 
@@ -88,6 +89,19 @@ class VAEConfig(Config):
     data: DataConfig
     loss: LossConfig
     training: TrainingConfig
+    idle: ClassVar = {
+        ("data", "images"): (lambda config: config.data.data is not None, WHOLE),
+        ("data", "held_out"): (lambda config: config.data.data is not None, WHOLE),
+        ("loss", "beta_warmup"): (lambda config: config.loss.beta == 0, "with --beta 0"),
+        ("loss", "capacity"): (
+            lambda config: config.loss.beta == 0 or config.loss.objective != "beta_vae",
+            "but with --objective beta_vae and a --beta above 0",
+        ),
+        ("loss", "capacity_steps"): (
+            lambda config: config.loss.capacity is None,
+            "without --capacity",
+        ),
+    }
 
 
 def build_model(shape: Shape, config: VAEConfig) -> VAE:
@@ -234,8 +248,8 @@ class VAETask(Task):
 
     def milestone(self, row: Row, run: Run) -> None:
         """Writes samples_NNNN.png and reconstructions_NNNN.png in the run's results."""
-        samples, columns = generate_gallery(self.model, 32, seed=0)
-        draw_pictures(samples, run.results / f"samples_{row['epoch']:04}.png", columns=columns)
+        samples, rows = generate_gallery(self.model, 32, seed=0)
+        draw_pictures(samples, run.results / f"samples_{row['epoch']:04}.png", rows=rows)
         first = self.validation.take(slice(8))
         pair = torch.stack([first.floats(), reconstruct(self.model, first)])
         file = run.results / f"reconstructions_{row['epoch']:04}.png"

@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from utils import files
 from utils.command_line import Parser, add_model_options, number
 from utils.config import read_json
@@ -54,12 +52,9 @@ def evaluate(model: GenerativeModel, dataset: str, args: argparse.Namespace) -> 
 
     Where these are not there it draws, says so and returns None.
     """
-    columns = min(16, args.num_samples)
     pictures = sample_pictures(model, args.num_samples, args.seed)
-    rest = torch.ones(-len(pictures) % columns, *pictures.shape[1:])  # white, in the last row
-    pictures = torch.cat([pictures, rest]).unflatten(0, (-1, columns))
     file = files.result_folder(args.ckpt_name) / "samples.png"
-    print("wrote", show(draw_pictures(pictures, file)))
+    print("wrote", show(draw_pictures(pictures[None], file)))
     try:
         test = digits(dataset)[1]
     except UserError as problem:

@@ -166,8 +166,8 @@ class DigitTask(Task):
 
     def milestone(self, row: Row, run: Run) -> None:
         """Writes samples_NNNN.png: pictures after an epoch, from the same z every time."""
-        pictures = sample_pictures(self.model, 64, seed=0).unflatten(0, (4, 16))
-        draw_pictures(pictures, run.results / f"samples_{row['epoch']:04}.png")
+        pictures = sample_pictures(self.model, 64, seed=0)
+        draw_pictures(pictures[None], run.results / f"samples_{row['epoch']:04}.png")
 
     def report(self, run: Run, history: list[Row]) -> None:
         best = min(history, key=lambda row: row[self.monitor])

@@ -12,7 +12,7 @@ import torch
 
 from utils import files
 from utils.command_line import Call
-from utils.config import C, build, override, spell
+from utils.config import C, build, override, refuse_idle, spell
 from utils.errors import UserError, outlive_readers
 from utils.files import show
 from utils.training import checkpoint, distributed
@@ -127,7 +127,9 @@ def resume_run(call: Call[C]) -> Run[C]:
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
             option = spell(saved, section, name)
             raise UserError(f"{option} was {before!r} and cannot change with --resume")
-    run = place_run(override(saved, call.overrides), resumed=content)
+    config = override(saved, call.overrides)
+    refuse_idle(config, call.overrides, saved)
+    run = place_run(config, resumed=content)
     if content["epoch"] >= run.config.training.epochs:
         option = spell(saved, "training", "epochs")
         print(f"{run.name} is finished: only more {option} than {content['epoch']} go on")

@@ -3,13 +3,15 @@
 Three measures on posterior means mu (N, Z) of images whose true factors (N, F) are known:
   names  a latent is named after a factor it alone knows much about (`measure_information`,
          `name_latents`);
+  floors  what the same measures find where there is nothing to find, in shuffled factors
+         (`measure_floors`);
   MIG    Chen et al. 2018, Isolating Sources of Disentanglement in VAEs, equation 6 (`measure_mig`),
          there on samples of z; on binned means as in Locatello et al. 2019, Challenging Common
          Assumptions in the Unsupervised Learning of Disentangled Representations;
   DCI    Eastwood & Williams 2018, A Framework for the Quantitative Evaluation of Disentangled
          Representations (`measure_dci`).
 
-Arguments of `measure_information` and `measure_dci`:
+Arguments of `measure_information`, `measure_floors` and `measure_dci`:
   mu          (N, Z) finite floats, one row per image.
   factors     (N, F): column f is continuous, or holds the numbers 0..K-1 of K categories.
   categories  (F,): the number of categories K of each factor, 0 for a continuous one.
@@ -21,13 +23,14 @@ whose means move by 0.001 while its sigma is 1 can therefore earn a name that no
 set the columns of inactive units to 0 first. A constant column carries nothing here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.metrics import mutual_info_score
 
+LEAST, LEAD = 0.25, 2.0  # a named latent's ratio, and how many times the next latent's it is
+SHUFFLES = 400  # of each factor
 TREES = 20
 LEAF = 5  # images per leaf at least: smaller ones fit noise and hand importance to every latent
 
@@ -38,6 +41,14 @@ class Information(NamedTuple):
     nats: np.ndarray  # (Z, F), I(latent; factor)
     entropies: np.ndarray  # (F,), H(factor) in nats, at most ln 20 = 3.0 for 20 bins
     ratios: np.ndarray  # (Z, F) in 0..1, I / H; 0 where a factor does not vary
+
+
+class Floors(NamedTuple):
+    """What `measure_floors` finds in shuffled factors."""
+
+    ratios: np.ndarray  # (F,), the largest that any latent has, in any of the orders
+    chance: np.ndarray  # (F,), the largest that any latent has, the mean over the orders
+    gaps: np.ndarray  # (SHUFFLES, F), the best latent's ratio minus the next one's, in each order
 
 
 class DCI(NamedTuple):
@@ -76,34 +87,66 @@ def measure_information(
     valid rows. Compare models at the same N.
     """
     mu, factors, valid = _check(mu, factors, categories, valid)
-    latents = [bin_values(column, bins) for column in mu.T]
+    latents = _bin_latents(mu, bins)
     nats, entropies = np.zeros((mu.shape[1], factors.shape[1])), np.zeros(factors.shape[1])
-    for f, count in enumerate(categories):
-        rows = valid[:, f]
-        if rows.any():
-            values = factors[rows, f]
-            values = values.astype(np.int64) if count > 0 else bin_values(values, bins)
-            nats[:, f] = [mutual_info_score(latent[rows], values) for latent in latents]
-            entropies[f] = _entropy(np.bincount(values) / len(values))
+    for f, values in enumerate(_bin_factors(factors, categories, valid, bins)):
+        nats[:, f] = _count_information(latents[valid[:, f]], values, bins)
+        entropies[f] = _entropies(np.bincount(values) / max(1, len(values)))
     ratios = np.divide(nats, entropies, out=np.zeros_like(nats), where=entropies > 0)
     return Information(nats, entropies, np.clip(ratios, 0, 1))
 
 
+def measure_floors(
+    mu: np.ndarray,
+    factors: np.ndarray,
+    categories: Sequence[int],
+    valid: np.ndarray | None = None,
+    bins: int = 20,
+    seed: int = 0,
+) -> Floors:
+    """Measures what chance alone would find: each factor in SHUFFLES random orders of its rows.
+
+    A name's floor is the largest ratio that any latent has of the shuffled factor. Were latents and
+    factors unrelated, a real one would be above its floor in F cases of SHUFFLES + 1: a permutation
+    test, as right for many latents as for few, and for any number of images (of a few dozen, chance
+    makes ratios of a half). The gaps are those of `measure_mig` in each of the orders.
+    """
+    mu, factors, valid = _check(mu, factors, categories, valid)
+    latents, rng = _bin_latents(mu, bins), np.random.default_rng(seed)
+    tables = np.zeros((SHUFFLES, mu.shape[1], factors.shape[1]))
+    for f, values in enumerate(_bin_factors(factors, categories, valid, bins)):
+        entropy = _entropies(np.bincount(values) / max(1, len(values)))
+        for table in tables if entropy > 0 else ():
+            shuffled = rng.permutation(values)
+            table[:, f] = _count_information(latents[valid[:, f]], shuffled, bins) / entropy
+    gaps = np.stack([measure_mig(table)[1] for table in tables])
+    best = tables.max(axis=1)  # (SHUFFLES, F)
+    return Floors(best.max(axis=0), best.mean(axis=0), gaps)
+
+
 def name_latents(
-    ratios: np.ndarray, factor_names: Sequence[str], least: float = 0.25, lead: float = 2.0
+    ratios: np.ndarray,
+    factor_names: Sequence[str],
+    least: float = LEAST,
+    lead: float = LEAD,
+    floors: Floors | None = None,
 ) -> list[str | None]:
     """Names each of the Z latents after the factor it carries; None where it carries none.
 
     A latent carries a factor if its ratio (Z, F) is at least `least`, and at least `lead` times
     that of the next latent for this factor. Of several, the one with the largest ratio is its name
-    (the first, among equals): no latent has two names, and no two latents share one.
+    (the first, among equals): no latent has two names, and no two latents share one. With `floors`
+    the ratio is also above the factor's floor, and at least `least` above its mean by chance.
     """
     leaders = _find_leaders(ratios)
     if len(factor_names) != len(leaders):
         raise ValueError(f"{len(factor_names)} names for {len(leaders)} factors")
+    needed = np.full(len(leaders), least)
+    if floors is not None:  # the next float, since a floor itself is no more than chance
+        needed = np.maximum(np.nextafter(floors.ratios, 1), least + floors.chance)
     names, held = [None] * len(ratios), np.zeros(len(ratios))
-    for name, (z, first, second) in zip(factor_names, leaders, strict=True):
-        if first >= least and first >= lead * second and first > held[z]:
+    for name, enough, (z, first, second) in zip(factor_names, needed, leaders, strict=True):
+        if first >= enough and first >= lead * second and first > held[z]:
             names[z], held[z] = name, first
     return names
 
@@ -170,6 +213,32 @@ def measure_dci(
     )
 
 
+def _bin_latents(mu: np.ndarray, bins: int) -> np.ndarray:
+    """Sorts latents (N, Z) into bins, each column over its whole range."""
+    return np.stack([bin_values(column, bins) for column in mu.T], axis=1)
+
+
+def _bin_factors(
+    factors: np.ndarray, categories: Sequence[int], valid: np.ndarray, bins: int
+) -> Iterator[np.ndarray]:
+    """Yields the categories, or the bins, of each factor's valid rows."""
+    for f, count in enumerate(categories):
+        values = factors[valid[:, f], f]
+        yield values.astype(np.int64) if count > 0 else bin_values(values, bins)
+
+
+def _count_information(latents: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
+    """Computes H(latent) + H(factor) - H(both) of bins (N, Z) and (N,): nats (Z,)."""
+    N, Z = latents.shape
+    if N == 0:
+        return np.zeros(Z)
+    count = values.max() + 1
+    cells = (np.arange(Z) * bins + latents) * count + values[:, None]  # (N, Z), all different
+    p = np.bincount(cells.ravel(), minlength=Z * bins * count).reshape(Z, bins, count) / N
+    nats = _entropies(p.sum(axis=2)) + _entropies(p.sum(axis=1)) - _entropies(p.reshape(Z, -1))
+    return np.maximum(nats, 0)  # but for rounding
+
+
 def _concentrate(weights: np.ndarray) -> float:
     """Averages 1 - entropy (base K) of the rows of weights (R, K) >= 0, by each row's share of all.
 
@@ -181,17 +250,14 @@ def _concentrate(weights: np.ndarray) -> float:
     if weights.shape[1] == 1:
         return 1.0
     some = sums > 0
-    entropies = [
-        _entropy(row / total) for row, total in zip(weights[some], sums[some], strict=True)
-    ]
-    rows = sums[some] / sums.sum() * (1 - np.array(entropies) / np.log(weights.shape[1]))
+    entropies = _entropies(weights[some] / sums[some, None])
+    rows = sums[some] / sums.sum() * (1 - entropies / np.log(weights.shape[1]))
     return float(np.clip(sum(rows), 0, 1))
 
 
-def _entropy(p: np.ndarray) -> float:
-    """Computes the entropy of probabilities (K,) in nats, with 0 ln 0 = 0."""
-    p = p[p > 0]
-    return float(-(p * np.log(p)).sum())
+def _entropies(p: np.ndarray) -> np.ndarray:
+    """Computes the entropies of probabilities (..., K) in nats, with 0 ln 0 = 0."""
+    return -(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum(axis=-1)
 
 
 def _find_leaders(ratios: np.ndarray) -> list[tuple[int, float, float]]:

@@ -7,7 +7,17 @@ import numpy as np
 import torch
 
 from utils.images.data import Images
-from vae.analysis.disentanglement import measure_dci, measure_information, measure_mig, name_latents
+from utils.words import count
+from vae.analysis.disentanglement import (
+    LEAD,
+    LEAF,
+    LEAST,
+    measure_dci,
+    measure_floors,
+    measure_information,
+    measure_mig,
+    name_latents,
+)
 from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
 from vae.latents import decode, encode, measure_kl
 from vae.networks import VAE
@@ -17,14 +27,19 @@ from vae.training import ACTIVE_NATS
 MIG_FACTORS = ("yaw", "skin_tone", "hair_style", "glasses", "hat", "background", "light")
 
 
+LISTED = 40  # latents in a printed line; of more only the number
+
+
 class Analysis(NamedTuple):
     """Latents are counted from 0, as the encoder gives them. Without factors: no names, empty."""
 
     kl_nats: np.ndarray  # (Z,), mean over the pictures
     information_nats: np.ndarray  # (Z, F), I(mu_z; factor)
     ratios: np.ndarray  # (Z, F), the information over the factor's entropy
-    names: list[str | None]  # of the factor that a latent carries
+    names: list[str | None]  # of the factor that an active latent carries
     scores: dict[str, float]  # mig, dci_disentanglement, ...; active units
+    # Of mig and of each factor's share: the most that shuffled factors have. None without factors.
+    floors: dict[str, float] | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """Lists a row for each latent, by falling KL: what the tables and figures show."""
@@ -48,19 +63,20 @@ def analyse(model: VAE, images: Images) -> Analysis:
     if not has_factors(images):
         nothing = np.zeros((len(kl), 0))
         return Analysis(kl, nothing, nothing, [None] * len(kl), scores)
-    known = (images.labels, CATEGORIES, mark_valid(images.labels))
-    information = measure_information(mu.numpy(), *known)
-    ratios = information.ratios
-    gap, _ = measure_mig(ratios, [NAMES.index(name) for name in MIG_FACTORS])
-    measured = measure_dci(mu.numpy(), *known)
-    scores |= {
-        "mig": gap,
-        "dci_disentanglement": measured.disentanglement,
-        "dci_completeness": measured.completeness,
-        "dci_informativeness": measured.informativeness,
-    }
-    nats = ratios * information.entropies
-    return Analysis(kl, nats, ratios, name_latents(ratios, NAMES), scores)
+    known = (mu.numpy(), images.labels, CATEGORIES, mark_valid(images.labels))
+    information, floors = measure_information(*known), measure_floors(*known)
+    ratios, counted = information.ratios, [NAMES.index(name) for name in MIG_FACTORS]
+    scores["mig"] = measure_mig(ratios, counted)[0]
+    if len(images) >= 4 * LEAF:  # of fewer, half of them can grow no tree
+        dci = measure_dci(*known)
+        scores["dci_disentanglement"] = dci.disentanglement
+        scores["dci_completeness"] = dci.completeness
+        scores["dci_informativeness"] = dci.informativeness
+    names = name_latents(ratios, NAMES, floors=floors)
+    names = [name if nats > ACTIVE_NATS else None for name, nats in zip(names, kl, strict=True)]
+    reached = dict(zip(NAMES, floors.ratios.tolist(), strict=True))
+    reached["mig"] = floors.gaps[:, counted].mean(axis=1).max().item()
+    return Analysis(kl, ratios * information.entropies, ratios, names, scores, reached)
 
 
 def sweep(
@@ -78,4 +94,35 @@ def label_row(row: dict[str, Any]) -> str:
     label = f"z{row['latent']}   {row['kl_nats']:.2f} nats"
     if row["name"]:
         return f"{label}\n{row['name']} {row[row['name'] + '_share']:.2f}"
-    return label if row["active"] else f"{label}\n(not active)"
+    return label if row["active"] else f"{label}\n(not active)"  # only where none is
+
+
+def describe_rest(rows: Sequence[dict[str, Any]], shown: int) -> str:
+    """Says in a line which of all latents, by falling KL, are not among the first ones shown."""
+    active = sum(row["active"] for row in rows)
+    words = [f"{active} of {count(len(rows), 'latent')} active"]
+    silent = sorted(row["latent"] for row in rows[max(active, shown) :])
+    if silent:
+        listed = ": " + ", ".join(f"z{z}" for z in silent) if len(silent) <= LISTED else ""
+        words.append(f"{len(silent)} below {ACTIVE_NATS} nats{listed}")
+    if active > shown:
+        words.append(f"{active - shown} active ones with less KL in latent_analysis.csv only")
+    return "; ".join(words)
+
+
+def describe_scores(analysis: Analysis, pictures: int) -> list[str]:
+    """Says in lines what was measured on so many pictures, and what chance alone would reach."""
+    scores = {name: f"{name} {score:.4g}" for name, score in analysis.scores.items()}
+    if analysis.floors is None:
+        return [", ".join(scores.values())]
+    scores["mig"] += f" (shuffled factors: up to {analysis.floors['mig']:.2g})"
+    if "dci_disentanglement" not in scores:
+        scores["dci"] = f"no DCI of {count(pictures, 'picture')}"
+    floors = [analysis.floors[name] for name in NAMES]
+    chance = f"of {count(pictures, 'picture')} it is up to {min(floors):.2f} to {max(floors):.2f}"
+    if any(analysis.names):
+        names = f"a name's share is above what latents know of its shuffled factor: {chance}"
+    else:
+        names = f"no latent is named: it takes a share of {LEAST} more than chance, {LEAD:g} times "
+        names += f"the next latent's, and more than any latent's of the shuffled factor: {chance}"
+    return [", ".join(scores.values()), names]

@@ -10,13 +10,15 @@ data), so that no latent counts for more because its numbers are larger. There t
 and a face is turned by moving its latents along the line to where faces of the wanted yaw lie.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from utils.errors import UserError
 from utils.images.data import Images
-from vae.faces.factors import column, has_factors
+from vae.faces.factors import FACTORS, NAMES, column, has_factors
 from vae.latents import encode
 from vae.networks import VAE
 
@@ -105,10 +107,32 @@ class Rotation:
 
 
 def learn_rotation(model: VAE, images: Images) -> Rotation:
-    """Learns the rotation from many faces, by their yaw where it is known, else by mirroring."""
+    """Learns the rotation from many faces, by their yaw where it is known, else by mirroring.
+
+    UserError for a single one.
+    """
+    if len(images) < 2:
+        raise UserError(f"{images.source} has 1 picture: a turn is learned from at least 2")
     mu, logvar = encode(model, images)
     if has_factors(images):
         yaw = column(torch.from_numpy(images.labels), "yaw")
         return Rotation.by_regression(mu, logvar, yaw)
     flipped = replace(images, pixels=np.ascontiguousarray(images.pixels[:][..., ::-1]))
     return Rotation.by_mirroring(mu, logvar, encode(model, flipped).mu)
+
+
+def describe_limits(rotation: Rotation, angles: Sequence[float]) -> list[str]:
+    """Says in lines what the angles, in degrees, do not stand for."""
+    yaw, lines = FACTORS[NAMES.index("yaw")], []
+    known = f"the faces that it is learned from are turned by {yaw.low:g} to {yaw.high:g} degrees"
+    if not rotation.sign_is_known:
+        known = f"nearly all of the pictures lie between {yaw.low:g} and {yaw.high:g}"
+        lines.append(
+            "the yaw of these pictures is not known: the direction is that in which a face"
+        )
+        lines.append(
+            "differs from its mirror image, -45 and 45 stand for the 2.5 and 97.5 % points"
+        )
+        lines.append("of the data along it, and which sign is left or right is arbitrary")
+    beyond = ", ".join(f"{angle:g}" for angle in angles if not yaw.low <= angle <= yaw.high)
+    return [*lines, f"note: {known}, so {beyond} is a guess"] if beyond else lines

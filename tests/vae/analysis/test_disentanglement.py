@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from vae.analysis.disentanglement import (
+    LEAST,
+    SHUFFLES,
     bin_values,
     measure_dci,
+    measure_floors,
     measure_information,
     measure_mig,
     name_latents,
@@ -289,3 +292,69 @@ def test_what_does_not_fit_is_an_error():
         name_latents(np.zeros(3), "xyz")
     with pytest.raises(ValueError, match="at least one"):
         measure_mig(np.zeros((2, 3)), [])
+
+
+# Chance
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 64])
+def test_no_latent_is_named_after_what_it_does_not_know(rows):
+    """20 sets of few rows each, and of one to twenty latents: chance makes shares of a half."""
+    largest = 0
+    for seed, columns in enumerate([1, 2, 3, 20] * 5):
+        factors = three_factors(seed)[:rows]
+        mu = np.random.default_rng(100 + seed).standard_t(3, size=(rows, columns))
+        ratios = measure_information(mu, factors, CATEGORIES).ratios
+        floors = measure_floors(mu, factors, CATEGORIES)
+        largest = max(largest, ratios.max())
+        assert name_latents(ratios, ["x", "y", "hue"], floors=floors) == [None] * columns
+    assert rows < 8 or largest > LEAST, "without floors some would have been"
+
+
+def test_a_latent_that_knows_keeps_its_name_among_few_rows():
+    factors = three_factors()[:64]
+    mu = np.concatenate([factors, uniform(3, seed=1)[:64]], axis=1)
+    ratios = measure_information(mu, factors, CATEGORIES).ratios
+    floors = measure_floors(mu, factors, CATEGORIES)
+    names = name_latents(ratios, ["x", "y", "hue"], lead=1.2, floors=floors)
+    assert names == ["x", "y", "hue", None, None, None]
+
+
+def test_floors_are_what_shuffled_factors_have():
+    """By their definition, counted again: all orders come from the same distribution."""
+    factors, mu = three_factors()[:50], uniform(4, seed=1)[:50]
+    floors = measure_floors(mu, factors, CATEGORIES)
+    rng = np.random.default_rng(7)
+    again = []
+    for _ in range(SHUFFLES):
+        shuffled = np.stack([rng.permutation(column) for column in factors.T], axis=1)
+        again.append(measure_information(mu, shuffled, CATEGORIES).ratios)
+    best = np.stack(again).max(axis=1)  # (SHUFFLES, F), 0.05 in standard deviation
+    assert floors.chance == pytest.approx(best.mean(axis=0), abs=0.015)
+    assert (floors.ratios > floors.chance).all()
+    assert floors.ratios == pytest.approx(best.max(axis=0), abs=0.15)
+    gaps = np.stack([measure_mig(table)[1] for table in again])
+    assert floors.gaps.shape == gaps.shape == (SHUFFLES, 3)
+    assert floors.gaps.mean(axis=0) == pytest.approx(gaps.mean(axis=0), abs=0.02)
+
+
+def test_floors_of_many_rows_are_low_and_of_a_seed_the_same():
+    factors = three_factors()
+    floors = measure_floors(factors, factors, CATEGORIES)
+    assert floors.ratios.max() < 0.03
+    assert floors.gaps.max() < 0.02
+    assert all(map(np.array_equal, floors, measure_floors(factors, factors, CATEGORIES)))
+    other = measure_floors(factors, factors, CATEGORIES, seed=1)
+    assert not np.array_equal(floors.gaps, other.gaps)
+
+
+def test_only_valid_rows_are_shuffled():
+    factors, valid = three_factors()[:200], np.ones((200, 3), dtype=bool)
+    valid[50:, 0], valid[:, 1] = False, False
+    floors = measure_floors(factors, factors, CATEGORIES, valid)
+    alone = measure_floors(factors[:50], factors[:50], CATEGORIES)
+    assert floors.ratios[0] == pytest.approx(alone.ratios[0], abs=0.05)  # but for its bins
+    assert floors.ratios[1] == floors.gaps[:, 1].max() == 0
+    factors[50:, 0] = np.nan
+    mu = three_factors()[:200]
+    assert np.array_equal(floors.ratios, measure_floors(mu, factors, CATEGORIES, valid).ratios)
