@@ -17,6 +17,7 @@ from utils.training.curves import Measure
 from utils.training.device import evaluating
 from utils.training.fingerprint import Fingerprint
 from utils.training.optimizers import make_optimizers
+from utils.training.progress import note_warmup
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
 from vae.data import DataConfig, load_unseen
@@ -241,6 +242,10 @@ class VAETask(Task):
 
     def begin(self, run: Run) -> None:
         """Writes samples_0000.png and reconstructions_0000.png of a new run; prints its bits."""
+        loss, total = self.config.loss, self.config.training.epochs * self.loader.steps
+        note_warmup("beta", loss.beta_warmup, total)
+        if loss.capacity is not None:
+            note_warmup("the capacity", loss.capacity_steps, total)
         if run.resumed is None:
             self.milestone({"epoch": 0}, run)
             if self.exact:

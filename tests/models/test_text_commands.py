@@ -75,7 +75,10 @@ def test_resume_goes_on_beyond_the_end(repository, capsys):
     assert len(rows(repository / "checkpoints" / "lstm")) == 4
     capsys.readouterr()
     assert TRAIN["lstm"](["--resume", "--training.epochs", "6"]) == 0
-    assert "resumed with training.batch_size 16 of the run, not" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "resumed with the run's own" in out
+    assert "--training.batch_size 16" in out or "--batch_size 16" in out
+    assert "--training.epochs" not in out.split("resumed with")[1].split("\n")[0]  # it was typed
     assert len(rows(repository / "checkpoints" / "lstm")) == 6
 
 

@@ -113,7 +113,7 @@ def rebuild(model: nn.Module, content: Mapping[str, Any], path: Path) -> None:
 
 
 class Loaded(NamedTuple):
-    """A model from a checkpoint on its device, with its settings and the file's content."""
+    """A model in evaluation mode on its device, with its settings and its checkpoint's content."""
 
     model: nn.Module
     config: Config
@@ -127,7 +127,7 @@ def load_model(
     build_model: Callable[[C, dict[str, Any]], nn.Module],
     device: str = "auto",
 ) -> Loaded:
-    """Loads a run's model. Its checkpoint is all that is needed.
+    """Loads a run's model, in evaluation mode. Its checkpoint is all that is needed.
 
     `build_model(config, content)` makes the model that the weights are put into. UserError where
     there is no such run, or not a sound one of this kind.
@@ -138,4 +138,4 @@ def load_model(
     config = build(content.get("config"), config_type, path)
     model = build_model(config, content)
     rebuild(model, content, path)
-    return Loaded(model.to(where), config, content)
+    return Loaded(model.to(where).eval(), config, content)

@@ -7,7 +7,7 @@ stands is its `Progress` (progress.py); the order of it all is here.
 from utils.training import distributed
 from utils.training.curves import draw_losses
 from utils.training.initial import start_from
-from utils.training.progress import Progress, Reporter, StopSignals
+from utils.training.progress import Progress, Reporter, StopSignals, note_warmup
 from utils.training.run import Run
 from utils.training.task import Row, Task
 
@@ -61,6 +61,7 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
     if run.writes:
         run.clear()
         run.results.mkdir(parents=True, exist_ok=True)  # or fail before hours of training
+        epochs, steps = task.config.training.epochs, task.loader.steps
         if not quiet:
             sizes = {
                 name: sum(p.numel() for group in each.param_groups for p in group["params"])
@@ -69,16 +70,18 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
             shares = [f"{size:,} {name}" for name, size in sizes.items()]
             parameters = f"{sum(sizes.values()):,} parameters"
             parameters += f" ({', '.join(shares)})" if len(shares) > 1 else ""
-            epochs, steps = task.config.training.epochs, task.loader.steps
             training = f"{epochs:,} epoch{'s'[: epochs != 1]} of {steps:,} step{'s'[: steps != 1]}"
             print(
                 f"{task.title}: {parameters} on {task.device}; {task.summary}; {training}; "
                 f"writes {run.place}"
             )
         if not (quiet or run.dry):
+            note_warmup("the learning rate", task.config.training.warmup_steps, epochs * steps)
             task.begin(run)
     if not task.ranks_draw_alike and run.ranks > 1:
         distributed.separate_random_numbers()
+    for module in task.modules.values():
+        module.train()  # one that was loaded is in evaluation mode
     progress = Progress(task, run)
     if run.resumed is not None:
         progress.restore(run.resumed)

@@ -60,6 +60,12 @@ def warmup_cosine(step: int, *, warmup: int, total: int, final: float) -> float:
     return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
 
 
+def note_warmup(what: str, warmup: int, total: int) -> None:
+    """Says where a warm-up of so many steps is not over when the training of `total` is."""
+    if warmup > total:
+        print(f"note: {what} climbs for {warmup:,} steps, longer than the training of {total:,}")
+
+
 class Progress:
     """Where a training stands: its history, the batches of the running epoch, their losses."""
 

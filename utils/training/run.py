@@ -1,14 +1,18 @@
 """A run: its two folders, and whether it may start, goes on or starts anew."""
 
 import dataclasses
+import os
+import platform
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
 import torch
+from filelock import FileLock, Timeout
 
 from utils import files
 from utils.command_line import Call
@@ -71,13 +75,15 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
     """Opens the run that a training command was asked for, and seeds its random numbers.
 
     A dry run writes to a temporary folder, gone afterwards. Under torchrun all processes are one
-    run: rank 0 looks at its files. UserError as in `start_run` and `resume_run`.
+    run: rank 0 looks at its files. UserError as in `claim`, `start_run` and `resume_run`.
     """
     temporary = tempfile.TemporaryDirectory(prefix="dry-run-") if call.dry_run else nullcontext()
     together = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
     ranks = distributed.join_ranks() if together else nullcontext()
     streams = nullcontext() if call.dry_run else outlive_readers()
-    with streams, ranks, temporary as folder:
+    with streams, ranks, temporary as folder, ExitStack() as stack:
+        if not call.dry_run:  # by rank 0, for all
+            distributed.ask_first(lambda: stack.enter_context(claim(place_run(call.config))))
         if call.resume:
             run = resume_run(call)
         elif call.dry_run:
@@ -133,12 +139,45 @@ def resume_run(call: Call[C]) -> Run[C]:
     if content["epoch"] >= run.config.training.epochs:
         option = spell(saved, "training", "epochs")
         print(f"{run.name} is finished: only more {option} than {content['epoch']} go on")
-    for section, values in dataclasses.asdict(run.config).items():
-        for name, value in values.items():
-            wanted = getattr(getattr(call.config, section), name)
-            if wanted != value:
-                print(f"resumed with {section}.{name} {value!r} of the run, not {wanted!r}")
+    own = [
+        f"{spell(saved, section, name)} {value}"
+        for section, values in dataclasses.asdict(run.config).items()
+        for name, value in values.items()
+        if value != getattr(getattr(call.config, section), name)
+    ]
+    if own:
+        print(f"resumed with the run's own {', '.join(own)}")
     return run
+
+
+@contextmanager
+def claim(run: Run) -> Iterator[None]:
+    """Keeps other processes from training a run. UserError says which one does.
+
+    The system takes the lock of a process that has died back, so the run is free then.
+    """
+    run.checkpoints.parent.mkdir(parents=True, exist_ok=True)
+    lock, owner = (run.checkpoints.with_name(f".{run.name}.{end}") for end in ("run", "owner"))
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        who = "another process"
+        with suppress(OSError):
+            who = owner.read_text(encoding="utf-8") or who
+        raise UserError(
+            f"{run.name} is being trained by {who}: wait for it, or take another --ckpt_name"
+        ) from None
+    try:
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        who = f"process {os.getpid()} on {platform.node()} since {since}"
+        owner.write_text(who, encoding="utf-8")
+        yield
+    finally:
+        for file in (owner, lock):
+            with suppress(OSError):  # Windows: another process has it open
+                file.unlink()
+        held.release()
 
 
 def read_last(run: Run) -> dict[str, Any]:

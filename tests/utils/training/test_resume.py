@@ -128,7 +128,7 @@ def test_weights_that_are_no_numbers_are_not_saved(name, finished, repository, c
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert f" at step {2 * per_epoch}: lower --learning_rate " in err
+    assert f" at step {2 * per_epoch}: lower --learning_rate (" in err
     assert "(checkpoints/run/last.pt is the last good checkpoint)" in err
     run = repository / "checkpoints" / "run"
     assert not any(run.glob("epoch_0002.pt"))
