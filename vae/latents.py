@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from utils.images.data import Images
-from utils.training.device import evaluating
+from utils.training.device import evaluating, seeded
 from vae.losses import kl_per_dim, reconstruction
 from vae.networks import VAE, Posterior
 
@@ -52,8 +52,7 @@ def measure_kl(model: VAE, images: Images) -> torch.Tensor:
     On a ladder it is that for one sample of the latents above.
     """
     total = torch.zeros(model.z_dim)
-    with evaluating(model) as device, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with evaluating(model) as device, seeded(0, device):
         for x in images.parts(256, device):
             outputs = model(x)
             total += kl_per_dim(outputs.mu, outputs.logvar).sum(dim=0).cpu()

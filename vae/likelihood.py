@@ -6,7 +6,7 @@ import torch
 from tqdm import tqdm
 
 from utils.images.data import Images
-from utils.training.device import evaluating
+from utils.training.device import evaluating, seeded
 from utils.words import count
 from vae.losses import (
     bits_per_dim,
@@ -27,8 +27,7 @@ def estimate_bounds(
     one from several importance-weighted z. The encoder runs once for all of them.
     """
     loose = tight = 0.0
-    with evaluating(model) as device, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with evaluating(model) as device, seeded(seed, device):
         parts, count = images.parts(100, device), math.ceil(len(images) / 100)
         for x in tqdm(parts, total=count, unit="part", disable=None, leave=False):
             seen = model.encoder(x)

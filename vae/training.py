@@ -14,7 +14,7 @@ from utils.images.data import Batches, Images, Shape, fingerprint_pictures
 from utils.images.figures import draw_pictures
 from utils.training import checkpoint
 from utils.training.curves import Measure
-from utils.training.device import evaluating
+from utils.training.device import evaluating, seeded
 from utils.training.fingerprint import Fingerprint
 from utils.training.optimizers import make_optimizers
 from utils.training.progress import note_warmup
@@ -230,9 +230,7 @@ class VAETask(Task):
 
     def validate(self) -> Row:
         loss, sums = self.config.loss, 0
-        gpus = [self.device] if self.device.type == "cuda" else []
-        with evaluating(self.model), torch.random.fork_rng(gpus):
-            torch.manual_seed(0)  # the same noise after every epoch
+        with evaluating(self.model), seeded(0, self.device):  # the same noise after every epoch
             for x in self.validation.parts(256, self.device):
                 x = x.to(memory_format=torch.channels_last)
                 outputs = self.model(x)

@@ -123,8 +123,8 @@ def score(model: Model, digits: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Measures palindromes (B, T + 1): mean nats of the last digits, the share predicted right."""
     digits = digits.to(next(model.parameters()).device).long()
     logits, last = model(digits[:, :-1]), digits[:, -1]  # (B, 10), (B,)
-    right = (logits.argmax(dim=1) == last).double().mean()
-    return functional.cross_entropy(logits.float(), last), right.item()
+    right = (logits.argmax(dim=1) == last).sum().item() / len(last)
+    return functional.cross_entropy(logits.float(), last), right
 
 
 def score_validation(model: Model, digits: torch.Tensor) -> tuple[float, float]:

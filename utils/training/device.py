@@ -59,6 +59,17 @@ def restore_random_state(states: dict[str, Any], device: torch.device) -> None:
 
 
 @contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draws random numbers from a seed inside; after it, CPU and device go on where they were."""
+    before = random_state(device)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        restore_random_state(before, device)
+
+
+@contextmanager
 def evaluating(model: nn.Module) -> Iterator[torch.device]:
     """Turns dropout and gradients off inside, and restores the mode after. Gives the device.
 
