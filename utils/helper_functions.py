@@ -64,4 +64,7 @@ def characters(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torc
     Xavier's initialisation expects inputs with a mean square of 1. A plain one-hot vector has
     1 / V: it would leave the first layer almost silent and training slow to start.
     """
-    return vocabulary**0.5 * one_hot(codes, vocabulary, dtype)
+    vectors = one_hot(codes, vocabulary, dtype)
+    if codes.dim() != 2:
+        raise ValueError(f"codes are {tuple(codes.shape)}, expected (B, T)")
+    return vocabulary**0.5 * vectors

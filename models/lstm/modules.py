@@ -167,6 +167,10 @@ class LSTM(nn.Module):
         h, c = state if state is not None else (zeros, zeros)
         if h.shape != shape or c.shape != shape:
             raise ValueError(f"h is {tuple(h.shape)}, c {tuple(c.shape)}: not {shape}")
+        dtype = zeros.dtype
+        mixed = not x.is_meta and torch.is_autocast_enabled(x.device.type)
+        if (x.dtype != dtype and not mixed) or h.dtype != dtype or c.dtype != dtype:
+            raise ValueError(f"x is {x.dtype}, h {h.dtype}, c {c.dtype}: weights are {dtype}")
         out, last = x, []
         for depth, layer in enumerate(self.layers):
             out = self.dropout(out) if depth > 0 else out

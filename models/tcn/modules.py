@@ -73,6 +73,13 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, C, T), past (B, C, history) -> output (B, C', T), the past of the next call."""
+        if x.dim() != 3 or x.shape[1] != self.conv.in_channels:
+            raise ValueError(f"x is {tuple(x.shape)}, expected (B, {self.conv.in_channels}, T)")
+        shape = (x.shape[0], x.shape[1], self.history)
+        if past is not None and (past.shape != shape or past.dtype != x.dtype):
+            raise ValueError(
+                f"past is {tuple(past.shape)} of {past.dtype}, expected {shape} of {x.dtype}"
+            )
         if past is None:
             past = x.new_zeros(x.shape[0], x.shape[1], self.history)
         x = torch.cat([past, x], dim=2)  # (B, C, history + T)

@@ -124,9 +124,12 @@ class CausalAttention(nn.Module):
 
         Rotary positions are waves (2, T, D / 2), which turn the new characters' queries and keys.
         """
+        width = self.out.in_features
+        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != width:
+            raise ValueError(f"x is {tuple(x.shape)}, expected (B, T >= 1, {width})")
         B, T, d = x.shape
         qkv = self.qkv(x).to(x.dtype)  # under autocast the product alone is of half precision
-        q, k, v = qkv.view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.view(B, T, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         if waves is not None:
             q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
@@ -212,9 +215,9 @@ class Model(nn.Module):
         ValueError where `learned` positions would run past `context`.
         """
         read, caches = state if state is not None else (0, (None,) * len(self.blocks))
-        T = x.shape[1]
         dtype = self.head.weight.dtype  # of all that goes along the shortcut, under autocast too
         hidden = self.embed(characters(x, self.vocabulary, dtype)).to(dtype)  # (B, T, d)
+        T = hidden.shape[1]
         waves = None
         if self.positions == "learned":
             if read + T > self.position_limit:
