@@ -59,6 +59,7 @@ def test_samples_are_the_lines_of_the_course(repository):
     lines = ["the bridge\n", "hums.\r\n", "no end"]
     assert sorted(p.name for p in folder.iterdir()) == [
         "alphabet.npy",
+        "prepared.json",
         *(f"sample_{index:04}.npy" for index in range(3)),
     ]
     for index, line in enumerate(lines):
@@ -79,7 +80,7 @@ def test_the_command_writes_what_the_readable_form_returns(text, raw, repository
     alphabet, samples = txt_to_numpy(read_text(file, raw=raw))
     names = ["alphabet.npy", *(f"sample_{index:04}.npy" for index in range(len(samples)))]
     folder = repository / "data" / "some"
-    assert sorted(p.name for p in folder.iterdir()) == names
+    assert {p.name for p in folder.iterdir()} == {*names, "prepared.json"}
     for name, expected in zip(names, [alphabet, *samples], strict=True):
         content = io.BytesIO()
         np.save(content, expected)
@@ -115,8 +116,8 @@ def test_preparing_again_leaves_nothing_of_the_last_time(repository):
     data_preparation.main(["--text", str(file)])
     data_preparation.main(["--text", str(file), "--format", "codes"])
     folder = repository / "data" / "tale"
-    assert sorted(p.name for p in folder.iterdir()) == ["alphabet.npy", "codes.npy"]
-    assert not list((repository / "data").glob(".preparing*"))
+    assert sorted(p.name for p in folder.iterdir()) == ["alphabet.npy", "codes.npy", "prepared.json"]
+    assert not list((repository / "data").glob(".*"))
 
 
 def test_one_hot_vectors_that_do_not_fit_on_the_disk_are_refused(repository, capsys, monkeypatch):

@@ -22,6 +22,7 @@ from utils.config import (
     shorten,
 )
 from utils.errors import UserError
+from utils.files import write_to
 
 Overrides = dict[tuple[str, str], Any]  # what was typed: (section, key) -> value
 
@@ -43,6 +44,19 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
+        self.add_argument(
+            "--output-dir",
+            type=Path,
+            metavar="DIR",
+            help="where data, checkpoints and results go (default: $NETWORKS_OUTPUT_DIR, "
+            "else the project)",
+        )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses, and says where from now on everything is written."""
+        found, unknown = super().parse_known_args(args, namespace)
+        write_to(found.output_dir)
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (--help lists the options)")

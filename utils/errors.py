@@ -51,7 +51,7 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
                 flush_denormals()
                 main(argv)
         except UserError as mistake:
-            return report(str(mistake)) if _speaks() else 2
+            return report(str(mistake)) if speaks() else 2
         except BrokenPipeError:  # who read our output has gone, as after `| head`
             return 128 + 13  # SIGPIPE
         except OSError as problem:  # a full disk, a folder that may not be written to
@@ -62,7 +62,7 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
                 raise
             return report("not enough memory: take a smaller model, smaller batches or less data")
         except Interrupted as stop:
-            if _speaks():
+            if speaks():
                 say(str(stop))
             return stop.status
         except KeyboardInterrupt as stop:
@@ -107,7 +107,7 @@ def flush_denormals() -> None:
     comes before it. Importing torch is left to the command.
     """
     torch = sys.modules.get("torch")
-    if torch and not torch.set_flush_denormal(True) and _speaks():
+    if torch and not torch.set_flush_denormal(True) and speaks():
         say("note: this processor cannot take denormal numbers for 0, steps may become slow")
 
 
@@ -199,6 +199,6 @@ def report(mistake: str) -> int:
     return 2
 
 
-def _speaks() -> bool:
+def speaks() -> bool:
     """Tells whether this process speaks for all that torchrun has started on its machine."""
     return os.environ.get("LOCAL_RANK", "0") == "0"

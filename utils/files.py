@@ -1,22 +1,31 @@
 """Where files lie, what a path looks like in a message, and how a file is written: whole.
 
-Every path starts at the repository, wherever a command is called from.
+Every path starts at the project, wherever a command is called from. What is written goes there,
+too, or where --output-dir says; what is read is looked for in both.
 """
 
 import csv
+import errno
 import io
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from utils.errors import UserError
+from utils.errors import UserError, say, speaks
 
 ROOT = Path(__file__).resolve().parents[1]
+OUTPUT: Path | None = None  # where data, checkpoints and results are written; None: to the project
+VARIABLE = "NETWORKS_OUTPUT_DIR"  # in the environment, what --output-dir is on the command line
+# A file system without locks, or one where nobody can make anything.
+UNLOCKED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EROFS, errno.EACCES, errno.EPERM}
+ABANDONED = 3600  # seconds, after which what earlier versions were preparing is nobody's
 
 # Windows cannot have files of these names, with any ending.
 RESERVED = {"con", "prn", "aux", "nul"} | {
@@ -41,16 +50,54 @@ def show(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
+def write_to(folder: Path | None) -> None:
+    """Chooses where data, checkpoints and results go: a folder, else the one that VARIABLE names.
+
+    Without either it is the project, and where that cannot be written to (a teacher installed it
+    for all) a folder in the user's home, which is named in a line. UserError where the folder is
+    none, or cannot be written to.
+    """
+    global OUTPUT
+    named = folder or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    OUTPUT = None
+    if named is None and os.access(ROOT, os.W_OK):
+        return
+    chosen = named or Path("~", ROOT.name).expanduser()
+    way = "--output-dir DIR takes another"
+    if chosen.exists() and not chosen.is_dir():
+        raise UserError(f"{chosen} is a file, results go to a folder: {way}")
+    try:
+        chosen.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UserError(f"{chosen} cannot be made ({problem.strerror}): {way}") from None
+    if not os.access(chosen, os.W_OK):
+        raise UserError(f"{chosen} cannot be written to: {way}")
+    OUTPUT = chosen.resolve()
+    if named is None and speaks():
+        say(f"note: {ROOT} cannot be written to, so data, checkpoints and results go to {OUTPUT} ({way})")
+
+
+def output() -> Path:
+    """Returns the folder below which data, checkpoints and results are written."""
+    return OUTPUT or ROOT
+
+
+def find(*parts: str) -> Path:
+    """Finds data or a run: where it would be written to, else in the project, else the former."""
+    own, shipped = output().joinpath(*parts), ROOT.joinpath(*parts)
+    return shipped if shipped.exists() and not own.exists() else own
+
+
 def data_folder(name: str) -> Path:
-    return ROOT / "data" / check_name(name, "the data's name")
+    return output() / "data" / check_name(name, "the data's name")
 
 
 def checkpoint_folder(run: str) -> Path:
-    return ROOT / "checkpoints" / check_name(run, "the run's name")
+    return output() / "checkpoints" / check_name(run, "the run's name")
 
 
 def result_folder(run: str) -> Path:
-    return ROOT / "results" / check_name(run, "the run's name")
+    return output() / "results" / check_name(run, "the run's name")
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -72,16 +119,77 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Lets one process at a time make what belongs at a path; the others wait, then find it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Lets one process at a time make what belongs at a path; the others wait, then find it.
+
+    It ends with its process, however that ends. Without `wait` it is False inside where another
+    process has it. Where there can be no lock everybody has it.
+    """
+    path = path.resolve()  # a link to another folder is made there
     file = path.with_name(f".{path.name}.lock")
-    with FileLock(file):
-        try:
-            yield
-        finally:
+    held = FileLock(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        held.acquire(timeout=1 if wait else 0)
+    except Timeout:
+        if not wait:
+            yield False
+            return
+        say(f"waiting for another process that makes {show(path)}")
+        held.acquire()
+    except OSError as problem:
+        if problem.errno not in UNLOCKED:
+            raise
+    try:
+        yield True
+    finally:
+        if held.is_locked:
             with suppress(OSError):  # Windows: another process has it open, and removes it
                 file.unlink()
+        held.release()
+
+
+def preparing(path: Path) -> Path:
+    """Names the place beside a path where it is made before it is moved there whole."""
+    return path.with_name(f".{path.name}.preparing")
+
+
+def swap(path: Path) -> None:
+    """Moves what was made beside a folder there, in place of what was; needs its `lock`."""
+    before = path.with_name(f".{path.name}.replaced")
+    if path.exists():
+        path.rename(before)
+    preparing(path).rename(path)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def tidy(path: Path) -> None:
+    """Removes what killed processes left beside a path, and undoes a half-done `swap`.
+
+    Of the path itself, whose `lock` the caller holds, and of the others there that nobody makes.
+    """
+    before = path.with_name(f".{path.name}.replaced")
+    if before.exists() and not path.exists():
+        before.rename(path)
+    for left in [*path.parent.glob(".*.preparing"), *path.parent.glob(".*.replaced")]:
+        owner = path.with_name(left.stem.removeprefix("."))
+        if owner == path:
+            remove(left)
+            continue
+        with lock(owner, wait=False) as free:
+            if free and (owner.exists() or left.suffix == ".preparing"):
+                remove(left)
+    for left in [*path.parent.glob(".preparing-*"), *path.parent.glob("*.partial")]:  # of old
+        if time.time() - left.stat().st_mtime > ABANDONED:
+            remove(left)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def make_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from utils.files import write_whole
+from utils.training.curves import save
 from utils.words import escape
 
 INK = "#333333"
@@ -78,9 +79,7 @@ def draw_pictures(
         for column, label in enumerate(columns[k * n : (k + 1) * n]):
             x = (column + 0.5) * W / n
             axes.text(x, -3, escape(label), ha="center", va="bottom", **style)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    return path
+    return save(figure, path)
 
 
 def write_pictures(pictures: torch.Tensor, folder: Path) -> Path:
@@ -109,9 +108,7 @@ def draw_scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:
     axes.set(xlabel="first latent", ylabel="second latent")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    return path
+    return save(figure, path, dpi=130)
 
 
 def draw_animation(
@@ -128,10 +125,12 @@ def draw_animation(
     """
     words = captions or [""] * len(frames)
     pictures = [_draw_frame(*both, labels) for both in zip(frames, words, strict=True)]
-    path.parent.mkdir(parents=True, exist_ok=True)
     pictures += pictures[-2:0:-1]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
-    return path
+    content = io.BytesIO()
+    pictures[0].save(
+        content, "gif", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0
+    )
+    return write_whole(path, content.getvalue())
 
 
 def _draw_frame(pictures: torch.Tensor, caption: str, labels: Sequence[str]) -> Image.Image:

@@ -40,7 +40,7 @@ def digits(dataset: str) -> tuple[Images, Images]:
 
 
 def _load_mnist() -> tuple[Images, Images]:
-    folder = files.ROOT / "data" / "raw" / "MNIST" / "raw"
+    folder = files.find("data", "raw", "MNIST", "raw")
     if not all((folder / name).is_file() for name in FILES):
         with lock(folder):  # what another process unpacks meanwhile is not fetched again
             _unpack(folder)

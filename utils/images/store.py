@@ -8,7 +8,6 @@ import hashlib
 import math
 import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from utils import files
 from utils.errors import UserError
-from utils.files import lock, show
+from utils.files import lock, preparing, show, tidy
 from utils.images.data import Shape
 from utils.images.levels import Levels
 from utils.images.pictures import Unreadable, quiet_pillow
@@ -32,7 +31,6 @@ Keep = Callable[[int, np.ndarray], Any]  # keep(n, picture) of the n-th that cou
 Broken = tuple[Any, Unreadable]
 BLOCK = 256  # pictures under way at a time, so that the queue never holds them all
 SAMPLE = 100  # pictures of a larger set that are looked at first, for what is black and white
-ABANDONED = 3600  # seconds without a write, after which a half-written file is nobody's
 HEADER = 128  # bytes of a .npy file before its numbers
 FORM = 2  # of the files below data/images/: one that is decoded otherwise has another
 
@@ -59,7 +57,7 @@ def collect(
     else:
         # repr, since a file's name need not be valid text.
         digest = hashlib.sha256(repr((key, shape, FORM)).encode()).hexdigest()[:32]
-        path = files.ROOT / "data" / "images" / f"{digest}.npy"
+        path = files.find("data", "images", f"{digest}.npy")
         found = _open_map(path, shape)
         if found is None:
             with lock(path):
@@ -93,13 +91,10 @@ def _write_map(
     """Writes every picture that can be read into a .npy file, and behind them what is to be said.
 
     The file is there whole or not at all, as in files.write_whole, but never in memory as a whole.
+    The caller holds its lock.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # With the process's number, since two runs may decode the same folder at the same time.
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
-    for left in path.parent.glob(f"{path.stem}.*.partial"):
-        if time.time() - left.stat().st_mtime > ABANDONED:  # its process was killed
-            left.unlink(missing_ok=True)
+    tidy(path)
+    partial = preparing(path)
     try:
         with open(partial, "wb") as file:
 

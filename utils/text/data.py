@@ -1,7 +1,9 @@
 """A prepared text as integer codes, cut into training and validation, and its batches."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,8 +12,8 @@ import torch
 from utils import files
 from utils.config import key
 from utils.errors import UserError
-from utils.files import data_folder, lock, show
-from utils.text.preparation import BLOCK, prepare
+from utils.files import check_name, data_folder, find, lock, show, tidy
+from utils.text.preparation import BLOCK, RECORD, prepare
 from utils.training.fingerprint import Fingerprint, digest
 from utils.words import count
 
@@ -92,32 +94,59 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
     `few` keeps only the first 2,000 characters, for a dry run. codes.npy stays on disk as a memory
     map. UserError where there is no such data, or broken data.
     """
-    folder = data_folder(data.name)
+    folder = find_text(data.name)
+    try:
+        alphabet, codes = read(folder)
+    except UserError:
+        with lock(folder):  # perhaps another process replaced it just then
+            alphabet, codes = read(folder)
+    codes = codes[:FEW] if few else codes
+    cut = int(len(codes) * (1 - data.validation_share))
+    return Text(alphabet, codes[:cut], codes[cut:])
+
+
+def find_text(name: str) -> Path:
+    """Finds data/<name>/; prepares the default text where it is not there yet, UserError for others."""
+    check_name(name, "the data's name")
+    folder = find("data", name)
+    if (folder / "alphabet.npy").is_file():
+        return folder
+    folder = data_folder(name)
+    with lock(folder):
+        tidy(folder)
+    if name == "text":
+        prepare(files.ROOT / "data" / "text.txt", name, anew=False)
     if not (folder / "alphabet.npy").is_file():
-        if data.name != "text":
-            raise UserError(
-                f"{show(folder)}/alphabet.npy is not there: "
-                f"prepare it with data_preparation.py --text FILE --name {data.name}"
-            )
-        with lock(folder):
-            if not (folder / "alphabet.npy").is_file():  # nor made by another process meanwhile
-                prepare(files.ROOT / "data" / "text.txt", data.name)
+        raise UserError(
+            f"{show(folder)}/alphabet.npy is not there: "
+            f"prepare it with data_preparation.py --text FILE --name {name}"
+        )
+    return folder
+
+
+def read(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Reads a prepared text's alphabet and codes (N,). UserError where it is not whole."""
+    again = "prepare it again with data_preparation.py --text FILE --name " + folder.name
     try:
         alphabet = [str(char) for char in np.load(folder / "alphabet.npy")]
         if (folder / "codes.npy").is_file():
-            codes = np.load(folder / "codes.npy", mmap_mode="r")
+            samples, codes = [], np.load(folder / "codes.npy", mmap_mode="r")
         else:
             samples = sorted(folder.glob("sample_*.npy"))
             codes = [np.load(sample).argmax(axis=1) for sample in samples]
             codes = np.concatenate(codes).astype(np.int32)
         sound = codes.ndim == 1 and len(codes) > 0 and int(codes.max()) < len(alphabet)
+        record = {}  # earlier versions kept none
+        if (folder / RECORD).is_file():
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        expected = record.get("files", 1 if not samples else len(samples))
     except Exception as problem:  # numpy and zipfile each raise their own for a broken file
-        raise UserError(f"{show(folder)} cannot be read ({problem}): prepare it again") from None
-    if not sound:
-        raise UserError(f"{show(folder)} does not fit its alphabet: prepare it again")
-    codes = codes[:FEW] if few else codes
-    cut = int(len(codes) * (1 - data.validation_share))
-    return Text(alphabet, codes[:cut], codes[cut:])
+        raise UserError(f"{show(folder)} cannot be read ({problem}): {again}") from None
+    if samples and len(samples) != expected:
+        raise UserError(f"{show(folder)} has {len(samples):,} of its {expected:,} samples: {again}")
+    if not sound or len(codes) != record.get("characters", len(codes)):
+        raise UserError(f"{show(folder)} does not fit its alphabet or its length: {again}")
+    return alphabet, codes
 
 
 @dataclass

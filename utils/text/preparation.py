@@ -5,9 +5,9 @@ a test holds the two equal.
 """
 
 import io
+import json
 import re
 import shutil
-import tempfile
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -17,12 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from utils.errors import UserError
-from utils.files import RESERVED, data_folder, show
+from utils.files import RESERVED, data_folder, lock, preparing, remove, show, swap, tidy
 from utils.text.encoding import decode_file
 from utils.words import count
 
 FORMATS = ("one_hot", "codes")
-OURS = ("alphabet.npy", "codes.npy", "sample_*.npy")  # files that `write` makes
+RECORD = "prepared.json"  # how many characters and samples there must be
+OURS = ("alphabet.npy", "codes.npy", "sample_*.npy", RECORD)  # files that `write` makes
 BLOCK = 2**20  # bytes or characters that are worked on at a time
 
 
@@ -116,13 +117,14 @@ def _list_characters(block: str) -> set[int]:
 def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> int:
     """Writes alphabet (V,) and codes (N,) beside `folder` and moves them there when all is whole.
 
-    Returns how many files hold the characters: a sample for each line, or one file of codes.
-    UserError where the folder holds something that was not prepared by this file, or the disk has
-    no room for one-hot vectors.
+    Returns how many files hold the characters: a sample for each line, or one file of codes. The
+    caller holds the folder's lock. UserError where it has something in it that was not prepared by
+    this file, or the disk has no room for one-hot vectors.
     """
+    folder = folder.resolve()  # a link to another disk: there
     if folder.exists() and not all(any(map(entry.match, OURS)) for entry in folder.iterdir()):
         raise UserError(f"{show(folder)} holds other files: choose another --name")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    tidy(folder)
     needed = len(codes) * len(alphabet) if form == "one_hot" else codes.nbytes
     if needed > shutil.disk_usage(folder.parent).free:
         raise UserError(
@@ -130,9 +132,9 @@ def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> i
             f"--format codes takes {codes.nbytes / 1e9:,.3f} GB"
         )
     lines = split_lines(alphabet, codes) if form == "one_hot" else [codes]
-    partial = Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder.parent))
+    partial = preparing(folder)
+    partial.mkdir()
     try:
-        partial.chmod(0o755)  # mkdtemp makes it private
         np.save(partial / "alphabet.npy", alphabet)
         if form == "codes":
             np.save(partial / "codes.npy", codes)
@@ -141,11 +143,11 @@ def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> i
             digits = max(4, len(str(len(lines) - 1)))
             for index, line in enumerate(tqdm(lines, desc="samples", unit="line", disable=None)):
                 np.save(partial / f"sample_{index:0{digits}}.npy", one_hot[line])  # (T, V)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        record = {"characters": len(codes), "files": len(lines)}
+        (partial / RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
+        swap(folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove(partial)
     return len(lines)
 
 
@@ -166,12 +168,24 @@ def make_name(stem: str) -> str:
 
 
 def prepare(
-    file: Path, name: str, *, raw: bool = False, form: str = "one_hot", encoding: str = "utf-8"
+    file: Path,
+    name: str,
+    *,
+    raw: bool = False,
+    form: str = "one_hot",
+    encoding: str = "utf-8",
+    anew: bool = True,
 ) -> Path:
-    """Turns a text file into data/<name>/ and returns that folder. UserError for bad input."""
+    """Turns a text file into data/<name>/ and returns that folder. UserError for bad input.
+
+    Without `anew` nothing happens where the folder is there, by another process for example.
+    """
     folder = data_folder(name)
     alphabet, codes = encode_text(read_blocks(file, raw=raw, encoding=encoding))
-    files = write(folder, alphabet, codes, form)
+    with lock(folder):
+        if folder.exists() and not anew:
+            return folder
+        files = write(folder, alphabet, codes, form)
     samples = count(files, "sample") if form == "one_hot" else "one file of codes"
     length = count(len(codes), "character")
     print(f"{show(folder)}: {length}, an alphabet of {len(alphabet)}, {samples}")

@@ -85,7 +85,8 @@ def find(run: str, epoch: str | None = None) -> Path:
 
     `epoch` is "last", "best" (the default) or a number. UserError lists what is there instead.
     """
-    folder, shipped = files.checkpoint_folder(run), files.ROOT / "pretrained" / f"{run}.pt"
+    files.check_name(run, "the run's name")
+    folder, shipped = files.find("checkpoints", run), files.ROOT / "pretrained" / f"{run}.pt"
     if folder.is_dir() and any(folder.glob("*.pt")):
         path = locate_epoch(folder, epoch or "best")
         if not path.is_file():
@@ -93,7 +94,8 @@ def find(run: str, epoch: str | None = None) -> Path:
             raise UserError(f"{show(folder)} has no epoch {epoch or 'best'!r}; there is: {there}")
         return path
     if not shipped.is_file():
-        runs = {file.parent.name for file in (files.ROOT / "checkpoints").glob("*/*.pt")}
+        places = {place / "checkpoints" for place in (files.output(), files.ROOT)}
+        runs = {file.parent.name for place in places for file in place.glob("*/*.pt")}
         runs |= {file.stem for file in (files.ROOT / "pretrained").glob("*.pt")}
         raise UserError(f"no run {run!r}; there is: {', '.join(sorted(runs)) or 'none yet'}")
     if epoch not in (None, "best"):

@@ -1,14 +1,19 @@
 """The curves of a training: what its losses are nats of, loss.png, and TensorBoard's events."""
 
+import io
 import math
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from utils.files import write_whole
 from utils.words import escape
+
+if TYPE_CHECKING:  # what only writes text goes without it
+    from matplotlib.figure import Figure
 
 INK = "#333333"
 WIDEST = 80  # characters of a title
@@ -37,7 +42,7 @@ def draw_losses(
     history: Sequence[dict[str, Any]], path: Path, title: str, measure: Measure, monitor: str
 ) -> None:
     """Draws the measure's columns, a point an epoch, in nats (left axis) and bits (right axis)."""
-    from matplotlib.figure import Figure  # which what only writes text goes without
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")  # no pyplot: no window, no state
     axes = figure.add_subplot()
@@ -57,8 +62,14 @@ def draw_losses(
         right = axes.secondary_yaxis("right", functions=(measure.in_bits, measure.in_nats))
         right.set_ylabel(measure.bits)
     axes.legend(frameon=False)  # where it hides least
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)
+
+
+def save(figure: "Figure", path: Path, **options: Any) -> Path:
+    """Writes a figure in the format that its name ends in, whole or not at all."""
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:], **options)
+    return write_whole(path, content.getvalue())
 
 
 def mark_best(axes: Any, history: Sequence[dict[str, Any]], monitor: str, what: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from utils import files as places
 from utils.errors import UserError
 from utils.images import data, files, store
 from utils.images.data import Batches, Images, Rows, split, to_unit_range
@@ -254,7 +255,7 @@ def test_an_interrupted_decode_leaves_nothing(repository, monkeypatch):
 
     def read(number):
         if number == 3 and interrupted:
-            assert len(list(folder.glob("*.partial"))) == 1, "two pictures are written already"
+            assert len(list(folder.glob(".*.preparing"))) == 1, "two pictures are written already"
             raise KeyboardInterrupt
         return np.full((3, 8, 8), number, np.uint8)
 
@@ -266,16 +267,19 @@ def test_an_interrupted_decode_leaves_nothing(repository, monkeypatch):
     assert collect(read, *arguments)[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_what_a_killed_decode_left_is_removed(repository, tmp_path):
+def test_what_killed_decodes_left_is_removed(repository, tmp_path):
     write_noise(tmp_path / "photos", 5)
     load_images(tmp_path / "photos", size=8, memory_limit=100)
     (file,) = (repository / "data" / "images").iterdir()
-    killed, running = (file.with_name(f"{file.stem}.{pid}.partial") for pid in (1, 2))
-    for left in (file.rename(killed), running):
+    own, others, running = (places.preparing(file.with_stem(stem)) for stem in (file.stem, "b", "c"))
+    old = file.with_name("d.1234.partial")  # as earlier versions named it
+    for left in (file.rename(own), others, running, old):
         left.write_bytes(b"half")
-    os.utime(killed, (1, 1))
-    assert len(load_images(tmp_path / "photos", size=8, memory_limit=100)) == 5
-    assert set(file.parent.iterdir()) == {file, running}, "another process may still write its own"
+    os.utime(old, (1, 1))
+    with places.lock(file.with_stem("c")):
+        assert len(load_images(tmp_path / "photos", size=8, memory_limit=100)) == 5
+        left = {place for place in file.parent.iterdir() if place.suffix != ".lock"}
+    assert left == {file, running}, "another process still writes its own"
 
 
 def test_a_damaged_memory_map_is_decoded_again(repository, tmp_path, decoded):
