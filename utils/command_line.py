@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn
 
+from utils import files
 from utils.config import (
     DEVICES,
     LARGEST,
@@ -22,7 +23,6 @@ from utils.config import (
     shorten,
 )
 from utils.errors import UserError
-from utils.files import write_to
 
 Overrides = dict[tuple[str, str], Any]  # what was typed: (section, key) -> value
 
@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses, and says where from now on everything is written."""
         found, unknown = super().parse_known_args(args, namespace)
-        write_to(found.output_dir)
+        files.ASKED = found.output_dir
         return found, unknown
 
     def error(self, message: str) -> NoReturn:

@@ -6,6 +6,7 @@ too, or where --output-dir says; what is read is looked for in both.
 
 import csv
 import errno
+import functools
 import io
 import os
 import re
@@ -21,7 +22,7 @@ from filelock import FileLock, Timeout
 from utils.errors import UserError, say, speaks
 
 ROOT = Path(__file__).resolve().parents[1]
-OUTPUT: Path | None = None  # where data, checkpoints and results are written; None: to the project
+ASKED: Path | None = None  # what --output-dir says
 VARIABLE = "NETWORKS_OUTPUT_DIR"  # in the environment, what --output-dir is on the command line
 # A file system without locks, or one where nobody can make anything.
 UNLOCKED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -50,19 +51,20 @@ def show(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
-def write_to(folder: Path | None) -> None:
-    """Chooses where data, checkpoints and results go: a folder, else the one that VARIABLE names.
+def output() -> Path:
+    """Returns where data, checkpoints and results go: to --output-dir, else to $VARIABLE.
 
-    Without either it is the project, and where that cannot be written to (a teacher installed it
-    for all) a folder in the user's home, which is named in a line. UserError where the folder is
-    none, or cannot be written to.
+    Without either that is the project, and where it cannot be written to (a teacher installed it
+    for all) a folder in the user's home. UserError where that is no folder, or a read-only one.
     """
-    global OUTPUT
-    named = folder or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
-    OUTPUT = None
-    if named is None and os.access(ROOT, os.W_OK):
-        return
-    chosen = named or Path("~", ROOT.name).expanduser()
+    return choose_output(ASKED or os.environ.get(VARIABLE) or None, ROOT)
+
+
+@functools.cache  # a folder that is chosen for the user is named once
+def choose_output(asked: str | Path | None, root: Path) -> Path:
+    if asked is None and os.access(root, os.W_OK):
+        return root
+    chosen = Path(asked or Path("~", root.name)).expanduser()
     way = "--output-dir DIR takes another"
     if chosen.exists() and not chosen.is_dir():
         raise UserError(f"{chosen} is a file, results go to a folder: {way}")
@@ -72,14 +74,9 @@ def write_to(folder: Path | None) -> None:
         raise UserError(f"{chosen} cannot be made ({problem.strerror}): {way}") from None
     if not os.access(chosen, os.W_OK):
         raise UserError(f"{chosen} cannot be written to: {way}")
-    OUTPUT = chosen.resolve()
-    if named is None and speaks():
-        say(f"note: {ROOT} cannot be written to, so data, checkpoints and results go to {OUTPUT} ({way})")
-
-
-def output() -> Path:
-    """Returns the folder below which data, checkpoints and results are written."""
-    return OUTPUT or ROOT
+    if asked is None and speaks():
+        say(f"note: {root} cannot be written to: data, checkpoints and results go to {chosen} ({way})")
+    return chosen.resolve()
 
 
 def find(*parts: str) -> Path:
