@@ -116,7 +116,11 @@ def test_preparing_again_leaves_nothing_of_the_last_time(repository):
     data_preparation.main(["--text", str(file)])
     data_preparation.main(["--text", str(file), "--format", "codes"])
     folder = repository / "data" / "tale"
-    assert sorted(p.name for p in folder.iterdir()) == ["alphabet.npy", "codes.npy", "prepared.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "alphabet.npy",
+        "codes.npy",
+        "prepared.json",
+    ]
     assert not list((repository / "data").glob(".*"))
 
 

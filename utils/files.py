@@ -75,7 +75,8 @@ def choose_output(asked: str | Path | None, root: Path) -> Path:
     if not os.access(chosen, os.W_OK):
         raise UserError(f"{chosen} cannot be written to: {way}")
     if asked is None and speaks():
-        say(f"note: {root} cannot be written to: data, checkpoints and results go to {chosen} ({way})")
+        where = f"data, checkpoints and results go to {chosen}"
+        say(f"note: {root} cannot be written to: {where} ({way})")
     return chosen.resolve()
 
 

@@ -189,7 +189,11 @@ def main(argv: list[str] | None = None) -> None:
     speed = count / (time.perf_counter() - began)
     print(f"{speed:,.0f} faces rendered a second on {torch.get_num_threads()} threads")
     sheet = held_out.floats(slice(60)).unflatten(0, (6, 10))
-    print("wrote", show(draw_pictures(sheet, files.output() / "results" / "faces" / "faces.png")), "\n")
+    print(
+        "wrote",
+        show(draw_pictures(sheet, files.output() / "results" / "faces" / "faces.png")),
+        "\n",
+    )
     print_disentanglement(solvers, held_out)
     reader = train_reader(render_faces(192 if args.quick else 20_000, READER_SEED), epochs=8)
     print(check_reader(reader, held_out))

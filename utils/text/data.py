@@ -106,7 +106,7 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
 
 
 def find_text(name: str) -> Path:
-    """Finds data/<name>/; prepares the default text where it is not there yet, UserError for others."""
+    """Finds data/<name>/, and prepares the default text. UserError where another is not there."""
     check_name(name, "the data's name")
     folder = find("data", name)
     if (folder / "alphabet.npy").is_file():

@@ -59,7 +59,8 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
         line = start_from(task, task.config.training.init)
         print("" if quiet else f"{line}\n", end="")
     if run.writes:
-        run.clear()
+        if not run.dry:
+            run.clear()
         run.results.mkdir(parents=True, exist_ok=True)  # or fail before hours of training
         epochs, steps = task.config.training.epochs, task.loader.steps
         if not quiet:

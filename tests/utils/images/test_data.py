@@ -271,7 +271,9 @@ def test_what_killed_decodes_left_is_removed(repository, tmp_path):
     write_noise(tmp_path / "photos", 5)
     load_images(tmp_path / "photos", size=8, memory_limit=100)
     (file,) = (repository / "data" / "images").iterdir()
-    own, others, running = (places.preparing(file.with_stem(stem)) for stem in (file.stem, "b", "c"))
+    own, others, running = (
+        places.preparing(file.with_stem(stem)) for stem in (file.stem, "b", "c")
+    )
     old = file.with_name("d.1234.partial")  # as earlier versions named it
     for left in (file.rename(own), others, running, old):
         left.write_bytes(b"half")
