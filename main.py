@@ -47,6 +47,7 @@ USES = Uses(
     serves={
         "task": TASKS,
         "ckpt_name": TASKS,
+        "output_dir": TASKS,
         "epoch": TASKS[1:],
         "num_samples": ("random_generation", "reconstruction"),
         "individual": ("random_generation",),

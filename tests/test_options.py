@@ -15,7 +15,7 @@ import main
 from docs import options
 from solver import Solver
 from tests.helpers.every_command import call
-from utils import command_line
+from utils import command_line, files
 from utils.config import list_keys, override
 
 PARSER, _, DEFAULTS = main.make_parser([])
@@ -23,6 +23,7 @@ OPTIONS = {a.dest: a for a in PARSER._actions if a.help != argparse.SUPPRESS and
 KEYS = {f"{key.section}.{key.field.name}": key.field for key in list_keys(DEFAULTS)}
 # A value that is not the default. --task itself is crossed with all of them.
 VALUES = {
+    "output_dir": ["photos"],
     **{"resume": [], "overwrite": [], "dry_run": [], "individual": [], "ckpt_name": ["other"]},
     **{"epoch": ["last"], "num_samples": ["3"], "image": ["face.png"], "index": ["1"]},
     **{"angles": ["3"], "data.dataset": ["digits"], "data.data": ["photos"]},
@@ -96,7 +97,7 @@ def trace(place, monkeypatch):
     def run(task, *argv):
         asked.clear()
         outcome = call(main.main, ["--task", task, *argv])
-        return outcome, [*asked, outcome.err]
+        return outcome, [*asked, outcome.err, str(files.ASKED)]
 
     return run
 
@@ -112,7 +113,7 @@ def test_an_option_has_an_effect_on_a_task_or_is_refused(option, task, trace, mo
     if task not in tasks:
         outcome, asked = trace(task, *argv)
         assert outcome.status == 2
-        assert len(asked) == 1, "nothing was loaded"
+        assert len(asked) == 2, "nothing was loaded"
         assert outcome.err.startswith(f"error: {spelled} has no effect on {task}: it serves ")
         assert set(re.findall(r"\w+", outcome.err.split("serves ")[1])) == set(tasks)
     monkeypatch.setattr(command_line.Uses, "check", lambda *anything: None)
