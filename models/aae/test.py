@@ -13,13 +13,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 
 import utils.start  # noqa: F401
 
+import numpy as np
 import torch
 
 from models.aae.modules import Autoencoder
 from models.aae.train import Config, encode_pictures
 from utils import files
 from utils.digits.quality import measure_discrepancy
-from utils.digits.testing import evaluate, load_digit_model, make_parser
+from utils.digits.testing import evaluate, load_digit_model, make_parser, name_data
 from utils.digits.training import generate_pictures
 from utils.errors import command
 from utils.files import show
@@ -35,23 +36,25 @@ def main(argv: list[str] | None = None) -> None:
     autoencoder, config, content = load_digit_model(Config, Autoencoder, args)
     print(
         f"AAE {args.ckpt_name}, epoch {content['epoch']}, lambda {config.training.lambda_:g}, "
-        f"trained on {config.data.dataset}"
+        f"trained on {name_data(config.data)}"
     )
-    test = evaluate(autoencoder, config.data.dataset, args)
+    test = evaluate(autoencoder, config.data, args)
     if test is None:
         return
     z, error = encode_pictures(autoencoder, test)
     prior = torch.randn(z.shape, generator=torch.Generator().manual_seed(args.seed))
     print(f"reconstruction: mean squared error of a pixel {error:.5f}")
-    print(
-        f"latents of {count(min(len(z), COMPARED), 'test picture')} against N(0, I): squared "
-        f"maximum mean discrepancy {measure_discrepancy(z[:COMPARED], prior[:COMPARED]):.5f}"
-    )
+    if len(z) > 1:
+        print(
+            f"latents of {count(min(len(z), COMPARED), 'test picture')} against N(0, I): squared "
+            f"maximum mean discrepancy {measure_discrepancy(z[:COMPARED], prior[:COMPARED]):.5f}"
+        )
     results = files.result_folder(args.ckpt_name)
     pairs = torch.stack([test.floats(slice(16)), generate_pictures(autoencoder, z[:16])])
     written = [draw_pictures(pairs, results / "reconstruction.png", rows=["original", "decoded"])]
     if autoencoder.z_dim == 2:
-        written.append(draw_scatter(z, test.labels, results / "codes.png"))
+        labels = np.zeros(len(z), int) if test.labels is None else test.labels
+        written.append(draw_scatter(z, labels, results / "codes.png"))
     print("wrote", ", ".join(show(file) for file in written))
 
 

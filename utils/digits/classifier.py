@@ -17,7 +17,7 @@ from utils.command_line import Parser
 from utils.errors import UserError, command
 from utils.files import show
 from utils.images.data import Batches, Images
-from utils.images.mnist import DATASETS, digits
+from utils.images.mnist import digits
 from utils.training import checkpoint
 from utils.training.progress import warmup_cosine
 from utils.words import count
@@ -100,7 +100,7 @@ def measure_accuracy(classifier: DigitClassifier, images: Images) -> float:
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = Parser(description=__doc__)
-    parser.add_argument("dataset", choices=DATASETS, help="the digits to learn from")
+    parser.add_argument("dataset", choices=tuple(EPOCHS), help="the digits to learn from")
     dataset = parser.parse_args(argv).dataset
     training, test = digits(dataset)
     print(training.summary())

@@ -2,14 +2,15 @@
 
 import torch
 
-from utils.digits.classifier import load_classifier
+from utils.digits.classifier import EPOCHS, load_classifier
 from utils.images.data import Images
 
 
 def measure_moments(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Computes the mean (F,) and covariance (F, F) of features (N, F), in float64."""
     features = features.double()
-    return features.mean(dim=0), torch.cov(features.T)
+    alone = len(features) == 1  # its distance from itself
+    return features.mean(dim=0), torch.cov(features.T, correction=0 if alone else 1)
 
 
 def take_root(matrix: torch.Tensor) -> torch.Tensor:
@@ -55,10 +56,13 @@ def measure_discrepancy(x: torch.Tensor, y: torch.Tensor, part: int = 1000) -> f
 
 
 class Judge:
-    """Compares generated digits with real ones, in the features of the shipped classifier."""
+    """Compares generated pictures with real ones, in the features of the shipped classifier.
+
+    What is no data set of digits is seen with the eyes of MNIST's.
+    """
 
     def __init__(self, dataset: str, images: Images) -> None:
-        self.classifier = load_classifier(dataset)
+        self.classifier = load_classifier(dataset if dataset in EPOCHS else "mnist")
         self.reference = measure_moments(self.classifier.read(images.floats())[0])
 
     def score(self, pictures: torch.Tensor) -> tuple[float, list[float]]:

@@ -7,6 +7,7 @@ each of them minimises is in the model's own train.py; the rest is here.
 import copy
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -17,6 +18,7 @@ from utils.config import DEVICES, Config, ModelSection, TrainingSection, key
 from utils.digits.quality import Judge
 from utils.images.data import Batches, Images, fingerprint_pictures, split
 from utils.images.figures import draw_pictures
+from utils.images.files import load_images
 from utils.images.mnist import DATASETS, digits
 from utils.training.device import evaluating
 from utils.training.fingerprint import Fingerprint
@@ -33,6 +35,9 @@ class DataConfig:
     """The "data" section of config.json."""
 
     dataset: str = key("mnist: from data/raw/MNIST/raw/; digits: small, offline", choices=DATASETS)
+    data: str | None = key(
+        "a folder of pictures, or an array's file; null: the data set", default=None
+    )
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,13 @@ class GenerativeModel(Protocol):
 
 
 def load_digits(data: DataConfig, *, few: bool = False) -> tuple[Images, Images]:
-    """Loads training and validation pictures; `few` of them for a dry run."""
-    training, validation = split(digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
+    """Loads training and validation pictures; `few` of them for a dry run.
+
+    One's own are fitted to 28 x 28, in grey.
+    """
+    own = data.data is not None
+    whole = load_images(Path(data.data), size=28, channels=1) if own else digits(data.dataset)[0]
+    training, validation = split(whole, VALIDATION_SHARE, seed=0)
     return (training.take(slice(24)), validation.take(slice(32))) if few else (training, validation)
 
 

@@ -159,16 +159,22 @@ def _read_npz(path: Path) -> np.ndarray:
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """Reads MNIST's format: 0, 0, the type, the number of axes, each axis in four bytes."""
+    return read_idx(path, lambda header: _choose(path, {"array": header}))
+
+
+def read_idx(path: Path, check: Callable[[Header], Any] = lambda header: None) -> np.ndarray:
+    """Reads MNIST's format: 0, 0, the type, the number of axes, each axis in four bytes.
+
+    check(header) may refuse it before it is unpacked. Any error where the file is broken.
+    """
     opened: Callable[..., Any] = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rb") as file:
         zeros, kind, axes = struct.unpack(">HBB", file.read(4))
         if zeros:
             raise ValueError
-        header = Header(
-            struct.unpack(f">{axes}i", file.read(4 * axes)), False, np.dtype(IDX_TYPES[kind])
-        )
-        _choose(path, {"array": header})
+        shape = struct.unpack(f">{axes}i", file.read(4 * axes))
+        header = Header(shape, False, np.dtype(IDX_TYPES[kind]))
+        check(header)
         _check_room(path, header)
         content = file.read(header.bytes + 1)
     if len(content) != header.bytes:

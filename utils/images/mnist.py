@@ -1,15 +1,16 @@
-"""Handwritten digits, 28 x 28: MNIST (LeCun et al. 1998), or scikit-learn's small set, offline.
+"""Pictures of 28 x 28: MNIST (LeCun et al. 1998), its relatives, or scikit-learn's small digits.
 
     training, test = digits("mnist")        # 60,000 and 10,000 pictures, from data/raw/MNIST/raw/
-    training, test = digits("digits")       # 1,438 and 359 pictures, 8 x 8 enlarged
+    training, test = digits("digits")       # 1,438 and 359 pictures, 8 x 8 enlarged, offline
 
-MNIST's four files are downloaded by torchvision where they are not there, or put there by hand.
+Fashion-MNIST and KMNIST have MNIST's file names: what the files are is told by their content. They
+are downloaded where they are not there, or put there by hand, as .gz or unpacked.
 """
 
 import contextlib
 import io
-import math
 import zlib
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
@@ -19,71 +20,134 @@ import torch
 from utils import files
 from utils.errors import UserError
 from utils.files import lock, show
+from utils.images.arrays import read_idx
 from utils.images.data import Images, split
 
-DATASETS = ("mnist", "digits")
-# An IDX file: 0, 0, 8 (for bytes), the number of axes, each axis as four bytes, then the bytes.
+# By torchvision's names, which are those of the folders in data/raw/ as well.
+RELATIVES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
+DATASETS = (*RELATIVES, "digits")
 FILES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),
     "train-labels-idx1-ubyte": (60_000,),
     "t10k-images-idx3-ubyte": (10_000, 28, 28),
     "t10k-labels-idx1-ubyte": (10_000,),
 }
+CHECKSUMS = (0xF3639B56, 0xBA07E8EF, 0xE4CA5F57, 0xEE8604D9)  # crc32 of MNIST's four arrays
+BRIGHTNESS = {"fashion_mnist": 0.2860, "kmnist": 0.1918}  # mean of the training pixels, 0 to 1
 
 
 def digits(dataset: str) -> tuple[Images, Images]:
-    """Loads training and test pictures, uint8 (N, 1, 28, 28), with the digits (N,) as labels.
+    """Loads training and test pictures, uint8 (N, 1, 28, 28), with their classes (N,) as labels.
 
-    UserError where MNIST is neither there nor can be downloaded, or one of its files is damaged.
+    UserError where they are neither there nor can be downloaded, where a file is damaged, or where
+    the files are those of a relative.
     """
-    return {"mnist": _load_mnist, "digits": _load_small}[dataset]()
+    return _load_small() if dataset == "digits" else _load_relative(dataset)
 
 
-def _load_mnist() -> tuple[Images, Images]:
-    folder = files.find("data", "raw", "MNIST", "raw")
-    if not all((folder / name).is_file() for name in FILES):
-        with lock(folder):  # what another process unpacks meanwhile is not fetched again
-            _unpack(folder)
-    train_x, train_y, test_x, test_y = (_read_idx(folder / name, FILES[name]) for name in FILES)
+def _load_relative(dataset: str) -> tuple[Images, Images]:
+    name = RELATIVES[dataset]
+    folder = files.find("data", "raw", name, "raw")
+    shared = files.find("data", "raw", "MNIST", "raw")
+    found = [_find(folder, file) for file in FILES]
+    if None in found and dataset != "mnist" and None not in [_find(shared, file) for file in FILES]:
+        arrays = _read_four(shared)
+        if _recognise(arrays) == dataset:  # under MNIST's names, in MNIST's folder
+            return _make_images(arrays, name)
+    if None in found:
+        for file, shape in zip(found, FILES.values(), strict=True):
+            if file is not None:  # before the others are fetched
+                _read(file, shape)
+        with lock(folder):  # what another process fetches meanwhile is not fetched again
+            _download(folder, name)
+    arrays = _read_four(folder)
+    is_known = [zlib.crc32(a) == known for a, known in zip(arrays, CHECKSUMS, strict=True)]
+    if dataset == "mnist" and any(is_known) and not all(is_known):
+        file = _find(folder, list(FILES)[is_known.index(False)])
+        raise UserError(f"{show(file)} is damaged: delete it, or put the original there")
+    found_set = "mnist" if all(is_known) else _recognise(arrays)
+    if found_set != dataset and (found_set or dataset == "mnist"):
+        what = RELATIVES.get(found_set, "other pictures of its format")
+        way = f"--dataset {found_set}" if found_set else f"--data {show(folder)}"
+        raise UserError(
+            f"{show(folder)} holds {what} under the names of {name}: {way} trains on them"
+        )
+    return _make_images(arrays, name)
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """Finds a file, unpacked or packed."""
+    return next((f for f in (folder / name, folder / f"{name}.gz") if f.is_file()), None)
+
+
+def _read_four(folder: Path) -> list[np.ndarray]:
+    return [_read(_find(folder, name), shape) for name, shape in FILES.items()]
+
+
+def _read(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Reads a file as uint8 of this shape. UserError where it is damaged."""
+    try:
+        array = read_idx(file)
+    except UserError:  # no room for it
+        raise
+    except Exception:  # gzip, zlib and struct each raise their own
+        array = None
+    if array is None or array.dtype != np.uint8 or array.shape != shape:
+        raise UserError(
+            f"{show(file)} is damaged, or not of {shape}: delete it, or put the original there"
+        )
+    return array
+
+
+def _recognise(arrays: list[np.ndarray]) -> str | None:
+    """Names the relative that four arrays are: each class is as frequent, and the brightness."""
+    pixels, labels = arrays[0], arrays[1]
+    if len(set(np.bincount(labels, minlength=10))) > 1:
+        return None
+    mean = pixels.mean() / 255
+    return next((name for name, known in BRIGHTNESS.items() if abs(mean - known) < 0.002), None)
+
+
+def _make_images(arrays: list[np.ndarray], name: str) -> tuple[Images, Images]:
+    train_x, train_y, test_x, test_y = arrays
     return (
-        Images(train_x[:, None], "MNIST's training set", train_y.astype(np.int64)),
-        Images(test_x[:, None], "MNIST's test set", test_y.astype(np.int64)),
+        Images(train_x[:, None], f"{name}'s training set", train_y.astype(np.int64)),
+        Images(test_x[:, None], f"{name}'s test set", test_y.astype(np.int64)),
     )
 
 
-def _unpack(folder: Path) -> None:
-    """Lets torchvision unpack the four files, and fetch those that are not there."""
-    from torchvision.datasets import MNIST  # slow to import
-    from torchvision.datasets.utils import check_integrity
+def _download(folder: Path, name: str) -> None:
+    """Lets torchvision fetch the files that are not there."""
+    from torchvision import datasets  # slow to import
+    from torchvision.datasets.utils import check_integrity, download_url
 
-    packed = {folder / name: md5 for name, md5 in MNIST.resources}
-    for file, md5 in packed.items():  # torchvision would write a new one over a damaged one
-        if file.exists() and not check_integrity(file, md5):
-            raise UserError(f"{show(file)} is damaged: delete it, or put the original there")
-    missing = [file for file in packed if not file.exists()]
+    source = getattr(datasets, name)
+    missing = [
+        (f, md5) for f, md5 in source.resources if _find(folder, f.removesuffix(".gz")) is None
+    ]
     if missing:
-        print(f"downloading MNIST (11 MB) to {show(folder)}/")
+        print(f"downloading {name} to {show(folder)}/")
+    for file, md5 in missing:
+        if not any(
+            _fetch(download_url, f"{mirror}{file}", folder, md5) for mirror in source.mirrors
+        ):
+            if (folder / file).exists() and not check_integrity(folder / file, md5):
+                (folder / file).unlink()  # half a download
+            raise UserError(
+                f"{name} cannot be downloaded: put {', '.join(f for f, _ in source.resources)} "
+                f"into {show(folder)}/, or choose the dataset digits"
+            )
+
+
+def _fetch(download: Callable[..., None], url: str, folder: Path, md5: str) -> bool:
+    """Fetches a file without a word; tells whether that went well."""
     silence = io.StringIO()
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            MNIST(str(folder.parents[1]), download=True)
-    except (RuntimeError, OSError, HTTPException, EOFError, zlib.error):
-        for file in missing:
-            if file.exists() and not check_integrity(file, packed[file]):
-                file.unlink()  # half a download
-        raise UserError(
-            f"MNIST cannot be downloaded: put {', '.join(file.name for file in packed)} "
-            f"into {show(folder)}/, or choose the dataset digits"
-        ) from None
-
-
-def _read_idx(file: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Reads an unpacked IDX file as uint8 of this shape. UserError where it is damaged."""
-    header = bytes([0, 0, 8, len(shape)]) + np.array(shape, dtype=">i4").tobytes()
-    content = file.read_bytes()
-    if not content.startswith(header) or len(content) != len(header) + math.prod(shape):
-        raise UserError(f"{show(file)} is damaged: delete it, it is unpacked or fetched anew")
-    return np.frombuffer(content, dtype=np.uint8, offset=len(header)).reshape(shape)
+            download(url, folder, md5=md5)
+    except (RuntimeError, OSError, HTTPException, EOFError):
+        return False
+    return True
 
 
 def _load_small() -> tuple[Images, Images]:

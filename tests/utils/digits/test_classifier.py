@@ -12,21 +12,20 @@ from utils.digits.classifier import (
     train_classifier,
 )
 from utils.errors import UserError
-from utils.images import mnist
 from utils.images.data import to_unit_range
 from utils.images.mnist import digits
 
 
 def test_shipped_classifiers_are_small_and_read_their_digits():
-    for dataset in mnist.DATASETS:
+    for dataset in classifier.EPOCHS:
         assert locate_classifier(dataset).stat().st_size < 1_000_000
     images = digits("digits")[1]
-    classifier = load_classifier("digits")
-    assert measure_accuracy(classifier, images) > 0.97
-    features, found = classifier.read(to_unit_range(images.pixels))
+    reader = load_classifier("digits")
+    assert measure_accuracy(reader, images) > 0.97
+    features, found = reader.read(to_unit_range(images.pixels))
     assert features.shape == (359, 128)
     assert found.shape == (359,)
-    assert torch.equal(classifier.head(features).argmax(dim=1), found)
+    assert torch.equal(reader.head(features).argmax(dim=1), found)
 
 
 def test_a_classifier_learns_and_is_written(repository, monkeypatch, capsys):

@@ -1,8 +1,10 @@
 """Digits as they are read: MNIST's files, whole, damaged or absent, and the small offline set."""
 
+import gzip
 import math
 import shutil
 import urllib.request
+import zlib
 from urllib.error import URLError
 
 import numpy as np
@@ -16,6 +18,7 @@ from utils.digits.quality import Judge
 from utils.errors import UserError
 from utils.images import mnist
 from utils.images.data import to_unit_range
+from utils.images.files import load_images
 from utils.images.mnist import digits
 
 
@@ -46,6 +49,8 @@ def small_files(raw, monkeypatch):
         header = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
         content = bytes(n % 10 for n in range(math.prod(shape)))
         (raw / name).write_bytes(header + content)
+    sums = [zlib.crc32(mnist.read_idx(raw / name)) for name in mnist.FILES]
+    monkeypatch.setattr(mnist, "CHECKSUMS", tuple(sums))
     return raw
 
 
@@ -57,17 +62,72 @@ def test_idx_files_are_read_as_they_are(small_files, offline):
 
 
 @pytest.mark.parametrize("name", mnist.FILES)
-@pytest.mark.parametrize("damage", ["cut", "longer", "header", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "longer", "header", "empty", "flipped"])
 def test_a_damaged_file_is_named(name, damage, small_files, offline):
     file = small_files / name
     whole = file.read_bytes()
     file.write_bytes(
-        {"cut": whole[:-1], "longer": whole + b"0", "header": b"<htm" + whole[4:], "empty": b""}[
-            damage
-        ]
+        {
+            "cut": whole[:-1],
+            "longer": whole + b"0",
+            "header": b"<htm" + whole[4:],
+            "empty": b"",
+            "flipped": whole[:-1] + bytes([whole[-1] ^ 1]),
+        }[damage]
     )
     with pytest.raises(UserError, match=f"data/raw/MNIST/raw/{name} is damaged"):
         digits("mnist")
+
+
+def idx(array):
+    """Bytes of an IDX file."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes() + array.tobytes()
+
+
+def write_relative(folder, brightness, packed, rare=False):
+    """Writes four files of MNIST's names and shapes, not its content, of a mean brightness."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, shape in mnist.FILES.items():
+        array = np.arange(math.prod(shape), dtype=np.int64).reshape(shape) % 10
+        if len(shape) == 3:
+            array = np.zeros(shape)
+            array[:, :, :14] = 2 * 255 * brightness  # the left half
+            array[::2] = array[::2, :, ::-1]
+        array.flat[0] += rare
+        content = idx(array.astype(np.uint8))
+        file = folder / (f"{name}.gz" if packed else name)
+        file.write_bytes(gzip.compress(content, 1) if packed else content)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("dataset", "brightness"), [("fashion_mnist", 0.286), ("kmnist", 0.1918), (None, 0.5)]
+)
+def test_a_relative_under_the_names_of_mnist(
+    dataset, brightness, packed, raw, offline, monkeypatch
+):
+    """It is neither damaged nor MNIST: the error names what trains on it, which does."""
+    shapes = ((600, 28, 28), (600,), (100, 28, 28), (100,))
+    monkeypatch.setattr(mnist, "FILES", dict(zip(mnist.FILES, shapes, strict=True)))
+    write_relative(raw, brightness, packed)
+    way = f"--dataset {dataset}" if dataset else "--data data/raw/MNIST/raw"
+    with pytest.raises(UserError, match=f"under the names of MNIST: {way} trains on") as stop:
+        digits("mnist")
+    assert "damaged" not in str(stop.value)
+    if dataset:
+        training, test = digits(dataset)
+        assert training.source == f"{mnist.RELATIVES[dataset]}'s training set"
+        assert (len(training), len(test)) == (600, 100)
+        own = raw.parents[1] / mnist.RELATIVES[dataset] / "raw"
+        own.parent.mkdir(parents=True)
+        raw.rename(own)
+        assert np.array_equal(digits(dataset)[0].pixels, training.pixels)
+        other = "kmnist" if dataset == "fashion_mnist" else "fashion_mnist"
+        own.parent.rename(raw.parents[1] / mnist.RELATIVES[other])
+        with pytest.raises(UserError, match=f"--dataset {dataset} trains on them"):
+            digits(other)
+    else:
+        assert len(load_images(raw, 28, 1)) == 600
 
 
 def test_a_damaged_download_is_named_and_kept(raw, offline):
@@ -85,7 +145,7 @@ def test_without_a_connection_it_says_which_files_go_where(raw, offline, capsys)
         assert f"{name}.gz" in str(stop.value)
     assert "into data/raw/MNIST/raw/, or choose the dataset digits" in str(stop.value)
     assert list(raw.iterdir()) == []
-    assert capsys.readouterr() == ("downloading MNIST (11 MB) to data/raw/MNIST/raw/\n", "")
+    assert capsys.readouterr() == ("downloading MNIST to data/raw/MNIST/raw/\n", "")
 
 
 def test_half_a_download_is_not_kept(raw, monkeypatch, capsys):
@@ -132,7 +192,7 @@ def test_tests_find_no_mnist_where_there_is_none(raw):
 
 
 @pytest.mark.skipif(not find_mnist(), reason="MNIST is not in data/raw/MNIST/raw/")
-def test_the_real_mnist_unpacks_offline_and_is_read_by_the_shipped_classifier(
+def test_the_real_mnist_is_read_packed_and_read_by_the_shipped_classifier(
     raw, offline, capsys, monkeypatch
 ):
     for name in mnist.FILES:
@@ -142,6 +202,7 @@ def test_the_real_mnist_unpacks_offline_and_is_read_by_the_shipped_classifier(
         shutil.copy(source, raw)
     training, test = digits("mnist")
     assert capsys.readouterr() == ("", "")
+    assert len(list(raw.iterdir())) == 4, "nothing is unpacked onto the disk"
     assert (training.pixels.shape, test.pixels.shape) == ((60_000, 1, 28, 28), (10_000, 1, 28, 28))
     assert training.labels[:5].tolist() == [5, 0, 4, 1, 9]
     pixels = training.pixels / np.float32(255)
