@@ -7,6 +7,7 @@ The pages are README.md, CONTRIBUTING.md and docs/*.md; a command is a line of a
 import importlib
 import re
 import shlex
+import zlib
 
 import numpy as np
 import pytest
@@ -104,6 +105,9 @@ def put_small_mnist(folder, monkeypatch):
     arrays = (training.pixels[:, 0], training.labels, test.pixels[:, 0], test.labels)
     shapes = {name: array.shape for name, array in zip(mnist.FILES, arrays, strict=True)}
     monkeypatch.setattr(mnist, "FILES", shapes)
+    monkeypatch.setattr(
+        mnist, "CHECKSUMS", tuple(zlib.crc32(array.astype(np.uint8)) for array in arrays)
+    )
     for (name, shape), array in zip(shapes.items(), arrays, strict=True):
         header = bytes([0, 0, 8, len(shape)]) + np.array(shape, dtype=">i4").tobytes()
         (folder / name).write_bytes(header + array.astype(np.uint8).tobytes())
