@@ -262,3 +262,5 @@ def test_rotate_says_what_is_a_guess(trained, capsys):
     assert "guess" not in capsys.readouterr().out
     assert run(*argv, "60") == 0
     assert "turned by -45 to 45 degrees, so 60 is a guess" in capsys.readouterr().out
+    assert run(*argv, "60", "-90") == 0
+    assert "turned by -45 to 45 degrees, so 60, -90 are guesses" in capsys.readouterr().out

@@ -163,6 +163,25 @@ def test_a_setting_without_effect_is_refused_and_nothing_is_written(
     assert sorted(repository.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--task rotate --task manifold",
+        "--epochs 3 --training.epochs=4",
+        "--index 1 --index 1 --index 2",
+    ],
+)
+def test_of_several_values_the_last_counts_and_that_is_said(words, capsys):
+    parser, _, _ = main.make_parser([])
+    parser.parse_args(words.split())
+    last = words.split(" --")[-1].replace("=", " ").split()[0]
+    assert capsys.readouterr().out == (
+        f"note: --{last.removeprefix('--')} is given more than once: the last value counts\n"
+    )
+    parser.parse_args(["--task", "rotate", "--resume", "--resume", "--index", "2"])
+    assert capsys.readouterr().out == ""
+
+
 def test_help_and_the_page_say_what_the_table_says(capsys):
     with pytest.raises(SystemExit):
         main.main(["--help"])

@@ -58,6 +58,18 @@ class Parser(argparse.ArgumentParser):
         files.ASKED = found.output_dir
         return found, unknown
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses the command line, and says which of an option's values counts, of several."""
+        typed = [word.split("=")[0] for word in (sys.argv[1:] if args is None else args)]
+        found = super().parse_args(args, namespace)
+        actions = [(self._option_string_actions.get(word), word) for word in typed]
+        words = {action.dest: word for action, word in actions if action and action.nargs is None}
+        repeated = Counter(action.dest for action, _ in actions if action)
+        for dest, word in words.items():
+            if repeated[dest] > 1:
+                print(f"note: {word} is given more than once: the last value counts")
+        return found
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (--help lists the options)")
 

@@ -158,6 +158,17 @@ def check_shape(shape: Shape, network: str) -> None:
         )
 
 
+def check_batch(x: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Raises a ValueError for what is no batch (B, *shape), or of another dtype than the weights.
+
+    Convolutions would take pictures of many sizes, and give others for them.
+    """
+    mixed = not x.is_meta and torch.is_autocast_enabled(x.device.type)
+    if x.dim() == 0 or x.shape[1:] != shape or (x.dtype != dtype and not mixed):
+        expected = ", ".join(("B", *map(str, shape)))
+        raise ValueError(f"got {tuple(x.shape)} of {x.dtype}, expected ({expected}) of {dtype}")
+
+
 def split_levels(logits: torch.Tensor, levels: int | None) -> torch.Tensor:
     """Moves the levels L of logits (B, C L, H, W), where there are some, to a last axis."""
     if levels is None:
@@ -203,12 +214,19 @@ class VAE(nn.Module):
         if levels:  # all start equally likely
             nn.init.zeros_(self.decoder.layers[-1].weight)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights, and so of what the model takes."""
+        return next(self.parameters()).dtype
+
     def encode(self, x: torch.Tensor) -> Posterior:
         """Pictures (B, C, H, W) in [0, 1] -> mu and logvar (B, Z) of q(z|x)."""
+        check_batch(x, self.shape, self.dtype)
         return self.encoder(x)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Latents (B, Z) -> logits of the pictures (B, C, H, W), or of their levels, L last."""
+        check_batch(z, (self.z_dim,), self.dtype)
         return split_levels(self.decoder(z), self.levels)
 
     def sample(self, seen: Posterior, epsilon: torch.Tensor | None = None) -> Outputs:
@@ -217,5 +235,9 @@ class VAE(nn.Module):
         return Outputs(self.decode(z), z, seen.mu, seen.logvar)
 
     def forward(self, x: torch.Tensor, epsilon: torch.Tensor | None = None) -> Outputs:
-        """Pictures (B, C, H, W) in [0, 1], noise (B, Z) -> logits, z, mu and logvar."""
+        """Pictures (B, C, H, W) in [0, 1], noise (B, Z) -> logits, z, mu and logvar.
+
+        ValueError for pictures of another shape or dtype.
+        """
+        check_batch(x, self.shape, self.dtype)
         return self.sample(self.encoder(x), epsilon)

@@ -20,6 +20,7 @@ from utils.training.optimizers import make_optimizers
 from utils.training.progress import note_warmup
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
+from utils.words import count
 from vae.data import DataConfig, load_unseen
 from vae.ladder import LadderVAE
 from vae.latents import generate_gallery, reconstruct
@@ -158,8 +159,8 @@ class VAETask(Task):
             title=f"{config.model.name}: beta {config.loss.beta:g} on {training.source}",
         )
         self.validation, self.milestones = validation, settings.pictures
-        count = f"{len(validation):,} to validate"
-        self.summary = f"{model.z_dim} latents; {training.summary()}, {count}"
+        latents = f"{model.z_dim} latent{'s'[: model.z_dim != 1]}"
+        self.summary = f"{latents}; {training.summary()}, {len(validation):,} to validate"
         self.exact = config.loss.likelihood == "categorical"
         self.measure = Measure("nats per picture")
         if self.exact and config.loss.beta == 1:  # with another beta the loss is no code length
@@ -263,7 +264,7 @@ class VAETask(Task):
         print(
             f"best (epoch {best['epoch']} of {len(history)}): validation reconstruction "
             f"{best['val_reconstruction_nats']:.1f} nats, KL {best['val_kl_nats']:.2f} nats, "
-            f"{best['val_active']} of {self.model.z_dim} latents active"
+            f"{best['val_active']} of {count(self.model.z_dim, 'latent')} active"
         )
         if best["val_active"] == 0:
             print("note: no latent is active, all pictures are decoded alike: ", end="")

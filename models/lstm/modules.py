@@ -74,6 +74,16 @@ def read(
     return torch.stack(outputs), h, c
 
 
+def check_state(x: Tensor, state: State, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Raises a ValueError where h and c have another shape, or x, h, c another dtype."""
+    h, c = state
+    if h.shape != shape or c.shape != shape:
+        raise ValueError(f"h is {tuple(h.shape)}, c {tuple(c.shape)}: not {shape}")
+    mixed = not x.is_meta and torch.is_autocast_enabled(x.device.type)
+    if (x.dtype != dtype and not mixed) or h.dtype != dtype or c.dtype != dtype:
+        raise ValueError(f"x is {x.dtype}, h {h.dtype}, c {c.dtype}: weights are {dtype}")
+
+
 class LSTMLayer(nn.Module):
     """One LSTM layer. The four gates' weights are stacked in the order i, f, g, o.
 
@@ -117,6 +127,10 @@ class LSTMLayer(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x (B, T, I), state h and c (B, H) each -> outputs (B, T, H), the state after x."""
+        size = self.W.shape[1]
+        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != size:
+            raise ValueError(f"x is {tuple(x.shape)}, expected (B, T >= 1, {size})")
+        check_state(x, state, (x.shape[0], self.U.shape[1]), self.U.dtype)
         inputs = x.transpose(0, 1), *state, self.W, self.U, self.b  # x (T, B, I)
         dropping = self.training and self.hidden_dropout.p > 0
         if self.kernel == "readable" or dropping or x.shape[1] == 1:
@@ -165,12 +179,7 @@ class LSTM(nn.Module):
         shape = (len(self.layers), x.shape[0], self.hidden_size)
         zeros = self.layers[0].U.new_zeros(shape)
         h, c = state if state is not None else (zeros, zeros)
-        if h.shape != shape or c.shape != shape:
-            raise ValueError(f"h is {tuple(h.shape)}, c {tuple(c.shape)}: not {shape}")
-        dtype = zeros.dtype
-        mixed = not x.is_meta and torch.is_autocast_enabled(x.device.type)
-        if (x.dtype != dtype and not mixed) or h.dtype != dtype or c.dtype != dtype:
-            raise ValueError(f"x is {x.dtype}, h {h.dtype}, c {c.dtype}: weights are {dtype}")
+        check_state(x, (h, c), shape, zeros.dtype)
         out, last = x, []
         for depth, layer in enumerate(self.layers):
             out = self.dropout(out) if depth > 0 else out

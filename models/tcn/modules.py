@@ -73,8 +73,9 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, C, T), past (B, C, history) -> output (B, C', T), the past of the next call."""
-        if x.dim() != 3 or x.shape[1] != self.conv.in_channels:
-            raise ValueError(f"x is {tuple(x.shape)}, expected (B, {self.conv.in_channels}, T)")
+        if x.dim() != 3 or x.shape[1] != self.conv.in_channels or x.shape[2] == 0:
+            fitting = f"(B, {self.conv.in_channels}, T >= 1)"
+            raise ValueError(f"x is {tuple(x.shape)}, expected {fitting}")
         shape = (x.shape[0], x.shape[1], self.history)
         if past is not None and (past.shape != shape or past.dtype != x.dtype):
             raise ValueError(

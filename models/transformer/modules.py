@@ -133,6 +133,13 @@ class CausalAttention(nn.Module):
         if waves is not None:
             q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
+            fitting = (B, self.heads, cache[0].shape[2], d // self.heads)
+            for past in cache:
+                if past.shape != fitting or past.dtype != k.dtype:
+                    raise ValueError(
+                        f"cache is {tuple(past.shape)} of {past.dtype}, "
+                        f"expected {fitting} of {k.dtype}"
+                    )
             k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)  # (B, N, S, D)
         if self.kernel == "readable" or T == 1:
             out = attend(q, k, v, self.context)  # (B, N, T, D)

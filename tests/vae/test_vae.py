@@ -17,6 +17,7 @@ from vae.analysis.rotation import (
     find_by_regression,
 )
 from vae.faces.factors import NAMES, mark_valid, sample_factors
+from vae.ladder import LadderVAE
 from vae.latents import decode, encode, generate, reconstruct
 from vae.losses import (
     bits_per_dim,
@@ -339,3 +340,27 @@ def test_hair_colour_counts_on_heads_with_hair_only():
     assert 50 < bald.sum() < 150
     assert (valid[:, NAMES.index("hair_colour")] == ~bald).all()
     assert valid.sum() == valid.size - bald.sum()
+
+
+@pytest.mark.parametrize("network", ["digits", "ladder"])
+def test_pictures_and_latents_of_another_shape_or_dtype_are_refused(network):
+    """Convolutions would take pictures of 32 x 32, too, and answer with some of 28 x 28."""
+    config = ModelConfig(name="x", network=network, z_dim=3)
+    model = (LadderVAE if network == "ladder" else VAE)((1, 28, 28), config).eval()
+    x = torch.rand(2, 1, 28, 28)
+    for wrong in (
+        torch.rand(2, 1, 32, 32),
+        x.double(),
+        x.byte(),
+        x[0],
+        x.flatten(1),
+        x.repeat(1, 3, 1, 1),
+    ):
+        for call in (model, model.encode):
+            with pytest.raises(ValueError, match=r"expected \(B, 1, 28, 28\) of torch.float32"):
+                call(wrong)
+    z = torch.zeros(2, model.z_dim)
+    for wrong in (z[:, 1:], z[0], z.double(), z.long()):
+        with pytest.raises(ValueError, match=rf"expected \(B, {model.z_dim}\) of torch.float32"):
+            model.decode(wrong)
+    assert model(x[:0]).logits.shape == (0, 1, 28, 28)

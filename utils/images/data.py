@@ -17,6 +17,7 @@ import torch
 
 from utils.errors import UserError
 from utils.training.fingerprint import Fingerprint, digest
+from utils.words import count
 
 MEMORY_LIMIT = 10**9  # bytes of pixels; more than that stays on disk
 BLOCK = 256  # pictures that are compared at a time
@@ -107,14 +108,14 @@ class Images:
 
     def summary(self) -> str:
         """Says in a line how many there are, how large, the range of their values, where from."""
-        (channels, height, width), count = self.shape, len(self)
-        rows = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))
+        (channels, height, width), number = self.shape, len(self)
+        rows = np.unique(np.linspace(0, number - 1, min(number, SAMPLE)).astype(int))
         sample = self.read(rows)
         return (
-            f"{count:,} image{'s'[: count != 1]} of {height} x {width}, "
+            f"{number:,} image{'s'[: number != 1]} of {height} x {width}, "
             f"{channels} channel{'s'[: channels != 1]}, "
             f"values {sample.min()} to {sample.max()}"
-            f"{f' in a sample of {SAMPLE:,}' if count > SAMPLE else ''}, from {self.source}"
+            f"{f' in a sample of {SAMPLE:,}' if number > SAMPLE else ''}, from {self.source}"
         )
 
 
@@ -178,7 +179,7 @@ class Batches:
         self.steps = len(self.images) // self.batch_size
         if self.steps == 0:
             raise UserError(
-                f"{self.images.source}: {len(self.images):,} training images are fewer than a "
+                f"{self.images.source}: {count(len(self.images), 'training image')}, fewer than a "
                 f"batch of {self.batch_size}: lower --batch_size, or take more images"
             )
 

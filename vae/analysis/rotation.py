@@ -134,5 +134,8 @@ def describe_limits(rotation: Rotation, angles: Sequence[float]) -> list[str]:
             "differs from its mirror image, -45 and 45 stand for the 2.5 and 97.5 % points"
         )
         lines.append("of the data along it, and which sign is left or right is arbitrary")
-    beyond = ", ".join(f"{angle:g}" for angle in angles if not yaw.low <= angle <= yaw.high)
-    return [*lines, f"note: {known}, so {beyond} is a guess"] if beyond else lines
+    beyond = [f"{angle:g}" for angle in angles if not yaw.low <= angle <= yaw.high]
+    if beyond:
+        guess = "is a guess" if len(beyond) == 1 else "are guesses"
+        lines.append(f"note: {known}, so {', '.join(beyond)} {guess}")
+    return lines

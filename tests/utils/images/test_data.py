@@ -480,7 +480,7 @@ def test_bytes_become_floats_between_0_and_1():
 
 
 def test_too_few_images_for_a_batch():
-    with pytest.raises(UserError, match="numbers: 4 training images are fewer than a batch of 5"):
+    with pytest.raises(UserError, match="numbers: 4 training images, fewer than a batch of 5"):
         Batches(numbered(4), batch_size=5, seed=0)
 
 
