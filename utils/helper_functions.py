@@ -43,12 +43,15 @@ def one_hot(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torch.T
 
     Meant for one batch at a time: a whole text would take V times the memory. A one-hot vector
     times a matrix picks one of its rows, so a linear layer on it is a table of character vectors.
-    ValueError for what is no whole number, as 2.5, 2.0 and True, and on the CPU for a code beyond.
+    ValueError for what is no whole number, as 2.5, 2.0 and True, for another shape, no time at all,
+    and on the CPU for a code beyond. TypeError for what is no tensor.
     """
     if not hasattr(codes, "is_floating_point"):
         raise TypeError(f"codes are a {type(codes).__name__}, expected a tensor of whole numbers")
     if codes.is_floating_point() or codes.is_complex() or str(codes.dtype) == "torch.bool":
         raise ValueError(f"codes are {codes.dtype}, expected whole numbers, such as torch.int64")
+    if codes.dim() != 2 or codes.shape[1] == 0:
+        raise ValueError(f"codes are {tuple(codes.shape)}, expected (B, T >= 1)")
     vectors = codes.new_zeros(*codes.shape, vocabulary, dtype=dtype)
     try:
         return vectors.scatter_(-1, codes.long().unsqueeze(-1), 1)
@@ -64,7 +67,4 @@ def characters(codes: torch.Tensor, vocabulary: int, dtype: torch.dtype) -> torc
     Xavier's initialisation expects inputs with a mean square of 1. A plain one-hot vector has
     1 / V: it would leave the first layer almost silent and training slow to start.
     """
-    vectors = one_hot(codes, vocabulary, dtype)
-    if codes.dim() != 2:
-        raise ValueError(f"codes are {tuple(codes.shape)}, expected (B, T)")
-    return vocabulary**0.5 * vectors
+    return vocabulary**0.5 * one_hot(codes, vocabulary, dtype)

@@ -23,7 +23,16 @@ import torch
 from torch import nn
 
 from utils.images.data import Shape
-from vae.networks import VAE, ModelConfig, Outputs, Posterior, reparametrise, split_levels
+from utils.inputs import take
+from vae.networks import (
+    VAE,
+    ModelConfig,
+    Outputs,
+    Posterior,
+    check,
+    reparametrise,
+    split_levels,
+)
 
 
 def activate(channels: int) -> tuple[nn.Module, nn.Module]:
@@ -48,7 +57,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.to(self.layers[0].weight.dtype) + self.layers(x)  # the sum is never of 8 bits
+        return x.to(self.layers[-1].weight.dtype) + self.layers(x)  # the sum is never of 8 bits
 
 
 class Seen(NamedTuple):
@@ -81,7 +90,8 @@ class LadderEncoder(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> Seen:
-        fine = self.fine(x)
+        first = self.fine[0]
+        fine = self.fine(check(x, "pictures are", (first.in_channels, 28, 28), first))
         coarse = self.coarse(fine)
         return Seen(Posterior(*self.top(coarse).to(coarse.dtype).chunk(2, dim=1)), coarse, fine)
 
@@ -136,6 +146,7 @@ class LadderDecoder(nn.Module):
 
     def split(self, z: torch.Tensor) -> list[torch.Tensor]:
         """Splits latents (B, Z') into those of each layer: (B, Z), (B, 4, 7, 7), (B, 2, 14, 14)."""
+        z = check(z, "latents are", (self.z_dim,), self.stairs[0][0])
         parts = z.split([math.prod(shape) for shape in self.shapes], dim=1)
         return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
@@ -185,7 +196,8 @@ class LadderVAE(VAE):
 
     def encode(self, x: torch.Tensor) -> Posterior:
         """Pictures (B, C, H, W) in [0, 1] -> mu and logvar (B, Z'), each given the mu above."""
-        outputs = self(x, x.new_zeros(len(x), self.z_dim))
+        seen = self.encoder(x)
+        outputs = self.sample(seen, seen.top.mu.new_zeros(len(x), self.z_dim))
         return Posterior(outputs.mu, outputs.logvar)
 
     def sample(self, seen: Seen, epsilon: torch.Tensor | None = None) -> Outputs:
@@ -193,5 +205,8 @@ class LadderVAE(VAE):
         if epsilon is None:
             mu = seen.top.mu
             epsilon = torch.randn(len(mu), self.z_dim, device=mu.device, dtype=mu.dtype)
+        else:
+            sizes = (len(seen.top.mu), self.z_dim)
+            epsilon = take("the noise is", epsilon, sizes, seen.top.mu.dtype)
         outputs = self.decoder.sample(seen, epsilon)
         return outputs._replace(logits=split_levels(outputs.logits, self.levels))

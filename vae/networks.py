@@ -17,6 +17,7 @@ from torch import nn
 from utils.config import key
 from utils.errors import SettingError
 from utils.images.data import Shape
+from utils.inputs import take
 
 SIDES = {"higgins": 64, "digits": 28, "ladder": 28}  # pixels of the pictures a network takes
 
@@ -50,6 +51,17 @@ class Outputs(NamedTuple):
     logvar: torch.Tensor
 
 
+def check(x: torch.Tensor, what: str, sizes: tuple[int, ...], first: nn.Module) -> torch.Tensor:
+    """Returns x (B, *sizes) of the dtype of the first layer. TypeError or ValueError if it is not.
+
+    Under autocast x may be of half precision, and is returned in the layer's.
+    """
+    dtype = first.weight.dtype
+    if getattr(x, "shape", ())[1:] != sizes or x.dtype != dtype:
+        return take(what, x, ("B", *sizes), dtype)
+    return x
+
+
 class Encoder(nn.Module):
     """Pictures (B, C, 64, 64) in [0, 1] -> the posterior q(z|x) of Z latents."""
 
@@ -72,6 +84,8 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> Posterior:
+        first = self.layers[0]
+        x = check(x, "pictures are", (first.in_channels, 64, 64), first)
         return Posterior(*self.layers(x).to(x.dtype).chunk(2, dim=1))  # (B, Z) each
 
 
@@ -97,6 +111,8 @@ class Decoder(nn.Module):
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
+        first = self.layers[0]
+        z = check(z, "latents are", (first.in_features,), first)
         return self.layers(z)
 
 
@@ -121,6 +137,8 @@ class DigitEncoder(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> Posterior:
+        first = self.layers[0]
+        x = check(x, "pictures are", (first.in_channels, 28, 28), first)
         return Posterior(*self.layers(x).to(x.dtype).chunk(2, dim=1))  # (B, Z) each
 
 
@@ -141,6 +159,8 @@ class DigitDecoder(nn.Module):
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
+        first = self.layers[0]
+        z = check(z, "latents are", (first.in_features,), first)
         return self.layers(z)
 
 
@@ -156,17 +176,6 @@ def check_shape(shape: Shape, network: str) -> None:
             f"pictures are {height} x {width}, not {side} x {side} as the network {network} takes "
             "them" + (f": take {' or '.join(fitting)}" if fitting else "")
         )
-
-
-def check_batch(x: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    """Raises a ValueError for what is no batch (B, *shape), or of another dtype than the weights.
-
-    Convolutions would take pictures of many sizes, and give others for them.
-    """
-    mixed = not x.is_meta and torch.is_autocast_enabled(x.device.type)
-    if x.dim() == 0 or x.shape[1:] != shape or (x.dtype != dtype and not mixed):
-        expected = ", ".join(("B", *map(str, shape)))
-        raise ValueError(f"got {tuple(x.shape)} of {x.dtype}, expected ({expected}) of {dtype}")
 
 
 def split_levels(logits: torch.Tensor, levels: int | None) -> torch.Tensor:
@@ -214,23 +223,18 @@ class VAE(nn.Module):
         if levels:  # all start equally likely
             nn.init.zeros_(self.decoder.layers[-1].weight)
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the weights, and so of what the model takes."""
-        return next(self.parameters()).dtype
-
     def encode(self, x: torch.Tensor) -> Posterior:
         """Pictures (B, C, H, W) in [0, 1] -> mu and logvar (B, Z) of q(z|x)."""
-        check_batch(x, self.shape, self.dtype)
         return self.encoder(x)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Latents (B, Z) -> logits of the pictures (B, C, H, W), or of their levels, L last."""
-        check_batch(z, (self.z_dim,), self.dtype)
         return split_levels(self.decoder(z), self.levels)
 
     def sample(self, seen: Posterior, epsilon: torch.Tensor | None = None) -> Outputs:
         """Samples z from what the encoder saw, with noise (B, Z) or its own, and decodes it."""
+        if epsilon is not None:
+            epsilon = take("the noise is", epsilon, tuple(seen.mu.shape), seen.mu.dtype)
         z = reparametrise(seen.mu, seen.logvar, epsilon)
         return Outputs(self.decode(z), z, seen.mu, seen.logvar)
 
@@ -239,5 +243,4 @@ class VAE(nn.Module):
 
         ValueError for pictures of another shape or dtype.
         """
-        check_batch(x, self.shape, self.dtype)
         return self.sample(self.encoder(x), epsilon)

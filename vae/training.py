@@ -202,7 +202,7 @@ class VAETask(Task):
         and the distance to a capacity, then is not quite that of the whole batch.
         """
         loss = self.config.loss
-        logits, z, mu, logvar = (output.float() for output in outputs)
+        logits, z, mu, logvar = outputs
         picture_nats = reconstruction(logits, x, loss.likelihood).mean()
         kl = kl_per_dim(mu, logvar).mean(dim=0)  # (Z,)
         if loss.objective == "beta_tcvae":

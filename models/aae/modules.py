@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from utils.config import key
+from utils.inputs import take
+
+PICTURE = (1, 28, 28)  # (C, H, W)
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,17 @@ class ModelConfig:
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
     z_dim: int = key("Z, numbers in a latent vector", low=1)
     hidden_size: int = key("H, width of the hidden layers", low=1)
+
+
+def check(x: Tensor, what: str, sizes: tuple[int, ...], first: nn.Linear) -> Tensor:
+    """Returns x (B, *sizes) of the dtype of the first layer. TypeError or ValueError if it is not.
+
+    Under autocast x may be of half precision, and is returned in the layer's.
+    """
+    dtype = first.weight.dtype
+    if getattr(x, "shape", ())[1:] != sizes or x.dtype != dtype:
+        return take(what, x, ("B", *sizes), dtype)
+    return x
 
 
 class Encoder(nn.Module):
@@ -40,7 +54,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        return self.layers(check(x, "pictures are", PICTURE, self.layers[1]))
 
 
 class Decoder(nn.Module):
@@ -59,7 +73,8 @@ class Decoder(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z)
+        first = self.layers[0]
+        return self.layers(check(z, "latents are", (first.in_features,), first))
 
 
 class Autoencoder(nn.Module):
@@ -96,4 +111,5 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z)
+        first = self.layers[0]
+        return self.layers(check(z, "latents are", (first.in_features,), first))

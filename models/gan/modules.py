@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from utils.config import key
+from utils.inputs import take
+
+PICTURE = (1, 28, 28)  # (C, H, W)
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,17 @@ class ModelConfig:
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
     z_dim: int = key("Z, numbers of noise that the generator turns into a picture", low=1)
+
+
+def check(x: Tensor, what: str, sizes: tuple[int, ...], first: nn.Linear) -> Tensor:
+    """Returns x (B, *sizes) of the dtype of the first layer. TypeError or ValueError if it is not.
+
+    Under autocast x may be of half precision, and is returned in the layer's.
+    """
+    dtype = first.weight.dtype
+    if getattr(x, "shape", ())[1:] != sizes or x.dtype != dtype:
+        return take(what, x, ("B", *sizes), dtype)
+    return x
 
 
 def block(inputs: int, outputs: int) -> list[nn.Module]:
@@ -51,7 +65,7 @@ class Generator(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z)
+        return self.layers(check(z, "the noise is", (self.z_dim,), self.layers[0]))
 
     def generate(self, z: Tensor) -> Tensor:
         """Turns noise z (B, Z) into pictures (B, 1, 28, 28) in [0, 1]."""
@@ -73,7 +87,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        return self.layers(check(x, "pictures are", PICTURE, self.layers[1]))
 
     def probability(self, x: Tensor) -> Tensor:
         """Computes the probability (B, 1) that pictures (B, 1, 28, 28) in [-1, 1] are real."""

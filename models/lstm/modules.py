@@ -24,6 +24,7 @@ from models.lstm.recurrence import read_fast
 from utils.config import key
 from utils.errors import SettingError
 from utils.helper_functions import characters
+from utils.inputs import take, take_parts
 
 State = tuple[Tensor, Tensor]
 RECURRENT_INIT = {"orthogonal": nn.init.orthogonal_, "xavier": nn.init.xavier_uniform_}
@@ -74,14 +75,29 @@ def read(
     return torch.stack(outputs), h, c
 
 
-def check_state(x: Tensor, state: State, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    """Raises a ValueError where h and c have another shape, or x, h, c another dtype."""
+def take_inputs(
+    x: Tensor, state: State | None, layer: "LSTMLayer", depth: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns x (B, T, I) and h, c (*depth, B, H), zeros without a state, if they are such.
+
+    TypeError for what is no tensor, ValueError for other shapes, and other dtypes than the weights'
+    (under autocast those of half precision are turned into them).
+    """
+    U, inputs = layer.U, layer.W.shape[1]
+    if getattr(x, "shape", ())[2:] != (inputs,) or x.shape[1] == 0 or x.dtype != U.dtype:
+        x = take("x is", x, ("B", "T >= 1", inputs), U.dtype)
+    shape = (*depth, x.shape[0], U.shape[1])
+    if state is None:
+        zeros = U.new_zeros(shape)
+        return x, zeros, zeros
+    if not isinstance(state, tuple) or len(state) != 2:
+        state = take_parts("the state is", state, 2, f"(h, c), {shape} each")
     h, c = state
-    if h.shape != shape or c.shape != shape:
-        raise ValueError(f"h is {tuple(h.shape)}, c {tuple(c.shape)}: not {shape}")
-    mixed = not x.is_meta and torch.is_autocast_enabled(x.device.type)
-    if (x.dtype != dtype and not mixed) or h.dtype != dtype or c.dtype != dtype:
-        raise ValueError(f"x is {x.dtype}, h {h.dtype}, c {c.dtype}: weights are {dtype}")
+    if getattr(h, "shape", None) != shape or h.dtype != U.dtype:
+        h = take("h is", h, shape, U.dtype)
+    if getattr(c, "shape", None) != shape or c.dtype != U.dtype:
+        c = take("c is", c, shape, U.dtype)
+    return x, h, c
 
 
 class LSTMLayer(nn.Module):
@@ -127,11 +143,8 @@ class LSTMLayer(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x (B, T, I), state h and c (B, H) each -> outputs (B, T, H), the state after x."""
-        size = self.W.shape[1]
-        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != size:
-            raise ValueError(f"x is {tuple(x.shape)}, expected (B, T >= 1, {size})")
-        check_state(x, state, (x.shape[0], self.U.shape[1]), self.U.dtype)
-        inputs = x.transpose(0, 1), *state, self.W, self.U, self.b  # x (T, B, I)
+        x, h, c = take_inputs(x, state, self, ())
+        inputs = x.transpose(0, 1), h, c, self.W, self.U, self.b  # x (T, B, I)
         dropping = self.training and self.hidden_dropout.p > 0
         if self.kernel == "readable" or dropping or x.shape[1] == 1:
             outputs, h, c = read(*inputs, dropout=self.hidden_dropout)
@@ -174,12 +187,7 @@ class LSTM(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != self.input_size:
-            raise ValueError(f"x is {tuple(x.shape)}, expected (B, T >= 1, {self.input_size})")
-        shape = (len(self.layers), x.shape[0], self.hidden_size)
-        zeros = self.layers[0].U.new_zeros(shape)
-        h, c = state if state is not None else (zeros, zeros)
-        check_state(x, (h, c), shape, zeros.dtype)
+        x, h, c = take_inputs(x, state, self.layers[0], (len(self.layers),))
         out, last = x, []
         for depth, layer in enumerate(self.layers):
             out = self.dropout(out) if depth > 0 else out

@@ -23,6 +23,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from utils.config import key
 from utils.errors import SettingError
 from utils.helper_functions import characters
+from utils.inputs import take, take_parts
 from utils.words import count
 
 State = tuple[Tensor, ...]
@@ -73,16 +74,15 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, C, T), past (B, C, history) -> output (B, C', T), the past of the next call."""
-        if x.dim() != 3 or x.shape[1] != self.conv.in_channels or x.shape[2] == 0:
-            fitting = f"(B, {self.conv.in_channels}, T >= 1)"
-            raise ValueError(f"x is {tuple(x.shape)}, expected {fitting}")
-        shape = (x.shape[0], x.shape[1], self.history)
-        if past is not None and (past.shape != shape or past.dtype != x.dtype):
-            raise ValueError(
-                f"past is {tuple(past.shape)} of {past.dtype}, expected {shape} of {x.dtype}"
-            )
+        C, dtype = self.conv.in_channels, self.conv.bias.dtype
+        shape = getattr(x, "shape", ())
+        if len(shape) != 3 or shape[1] != C or shape[2] == 0 or x.dtype != dtype:
+            x = take("x is", x, ("B", C, "T >= 1"), dtype)
+        shape = (x.shape[0], C, self.history)
         if past is None:
-            past = x.new_zeros(x.shape[0], x.shape[1], self.history)
+            past = x.new_zeros(shape)
+        elif getattr(past, "shape", None) != shape or past.dtype != dtype:
+            past = take("past is", past, shape, dtype)
         x = torch.cat([past, x], dim=2)  # (B, C, history + T)
         out = self.convolve(x).to(x.dtype)  # under autocast the product alone is of half precision
         return out, x[:, :, x.shape[2] - self.history :]
@@ -181,7 +181,10 @@ class Model(nn.Module):
 
         The state is one tensor (B, C, (k - 1) d) for each convolution, two to a block.
         """
-        pasts = state if state is not None else (None,) * (2 * len(self.blocks))
+        count = 2 * len(self.blocks)
+        pasts = state if state is not None else (None,) * count
+        if not isinstance(pasts, tuple) or len(pasts) != count:
+            pasts = take_parts("the state is", pasts, count, f"{count} pasts (B, C, history)")
         dtype = self.head.weight.dtype  # of all that goes along the shortcut, under autocast too
         hidden = self.embed(characters(x, self.vocabulary, dtype)).to(dtype)  # (B, T, C)
         hidden, new_state = hidden.transpose(1, 2), []  # (B, C, T), here and nowhere else

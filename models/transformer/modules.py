@@ -27,6 +27,7 @@ from models.transformer.attention import attend_fast
 from utils.config import key
 from utils.errors import SettingError
 from utils.helper_functions import characters
+from utils.inputs import take, take_parts, without_autocast
 
 Cache = tuple[Tensor, Tensor]  # keys and values, (B, N, S, D) each
 State = tuple[int, tuple[Cache, ...]]  # characters read so far, and every layer's cache
@@ -93,12 +94,36 @@ def attend(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
 
     q (B, N, T, D), the queries of the last T of S characters; their keys k and values v
     (B, N, S, D) -> (B, N, T, D). A query looks at the last `context` keys, its own included.
+    As by blocks, half precision is computed in float32, under autocast too.
     """
     T, S = q.shape[2], k.shape[2]
-    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])  # (B, N, T, S)
-    if T > 1 or context < S:  # else a single query, which may look at everything there is
-        scores = scores.masked_fill(~band(T, S, context, q.device), -math.inf)
-    return torch.softmax(scores, dim=3) @ v  # (B, N, T, D)
+    exact = torch.promote_types(q.dtype, torch.float32)
+    with without_autocast(q):
+        scores = q.to(exact) @ k.to(exact).transpose(2, 3) / math.sqrt(q.shape[3])  # (B, N, T, S)
+        if T > 1 or context < S:  # else a single query, which may look at everything there is
+            scores = scores.masked_fill(~band(T, S, context, q.device), -math.inf)
+        return (torch.softmax(scores, dim=3) @ v.to(exact)).to(q.dtype)  # (B, N, T, D)
+
+
+def take_features(x: Tensor, width: int, dtype: torch.dtype) -> Tensor:
+    """Returns x if it is (B, T >= 1, d) of the weights' dtype. TypeError or ValueError if not."""
+    if getattr(x, "shape", ())[2:] != (width,) or x.shape[1] == 0 or x.dtype != dtype:
+        return take("x is", x, ("B", "T >= 1", width), dtype)
+    return x
+
+
+def take_cache(cache: Cache, sizes: tuple[int, int, int], dtype: torch.dtype) -> Cache:
+    """Returns the keys and values of a cache if they are (B, N, S, D) each, sizes B, N, D."""
+    B, N, D = sizes
+    if not isinstance(cache, tuple) or len(cache) != 2:
+        cache = take_parts("the cache is", cache, 2, f"keys and values ({B}, {N}, S, {D})")
+    k, v = cache
+    shape = getattr(k, "shape", ())
+    if shape[:2] != (B, N) or shape[3:] != (D,) or k.dtype != dtype:
+        k = take("the keys' cache is", k, (B, N, "S", D), dtype)
+    if getattr(v, "shape", None) != k.shape or v.dtype != dtype:
+        v = take("the values' cache is", v, k.shape, dtype)
+    return k, v
 
 
 class CausalAttention(nn.Module):
@@ -106,13 +131,15 @@ class CausalAttention(nn.Module):
 
     Two forms give the same numbers. `attend` above takes single queries (a stream has no blocks),
     and everything with kernel="readable"; `attend_fast`, by blocks (attention.py), takes all else.
-    SettingError for an unknown `kernel`.
+    SettingError for an unknown `kernel`, and where heads do not divide the width.
     """
 
     def __init__(self, width: int, heads: int, context: int, *, kernel: str = "fast") -> None:
         super().__init__()
         if kernel not in KERNELS:
             raise SettingError(f"kernel: {kernel!r} is not one of {list(KERNELS)}")
+        if width % heads:
+            raise SettingError(f"the width {width} is not a multiple of the heads {heads}")
         self.kernel, self.heads, self.context = kernel, heads, context
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -124,23 +151,18 @@ class CausalAttention(nn.Module):
 
         Rotary positions are waves (2, T, D / 2), which turn the new characters' queries and keys.
         """
-        width = self.out.in_features
-        if x.dim() != 3 or x.shape[1] == 0 or x.shape[2] != width:
-            raise ValueError(f"x is {tuple(x.shape)}, expected (B, T >= 1, {width})")
+        x = take_features(x, self.out.in_features, self.out.weight.dtype)
         B, T, d = x.shape
+        D = d // self.heads
         qkv = self.qkv(x).to(x.dtype)  # under autocast the product alone is of half precision
-        q, k, v = qkv.view(B, T, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.view(B, T, 3, self.heads, D).permute(2, 0, 3, 1, 4)
         if waves is not None:
+            if getattr(waves, "shape", None) != (2, T, D // 2) or waves.dtype != x.dtype:
+                waves = take("waves are", waves, (2, T, D // 2), x.dtype)
             q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
-            fitting = (B, self.heads, cache[0].shape[2], d // self.heads)
-            for past in cache:
-                if past.shape != fitting or past.dtype != k.dtype:
-                    raise ValueError(
-                        f"cache is {tuple(past.shape)} of {past.dtype}, "
-                        f"expected {fitting} of {k.dtype}"
-                    )
-            k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)  # (B, N, S, D)
+            older_k, older_v = take_cache(cache, (B, self.heads, D), x.dtype)
+            k, v = torch.cat([older_k, k], dim=2), torch.cat([older_v, v], dim=2)  # (B, N, S, D)
         if self.kernel == "readable" or T == 1:
             out = attend(q, k, v, self.context)  # (B, N, T, D)
         else:
@@ -167,9 +189,19 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, waves: Tensor | None, cache: Cache | None) -> tuple[Tensor, Cache]:
         """x (B, T, d), the cache so far -> output (B, T, d), the next cache."""
+        x = take_features(x, self.attention.out.in_features, self.attention.out.weight.dtype)
         attended, cache = self.attention(self.attention_norm(x), waves, cache)
         x = x + self.dropout(attended)
         return x + self.dropout(self.mlp(self.mlp_norm(x))), cache
+
+
+def take_state(state: State, depth: int) -> State:
+    """Returns a state if it is one of so many blocks. TypeError or ValueError if not."""
+    expected = f"(characters read, {depth} caches)"
+    read, caches = take_parts("the state is", state, 2, expected)
+    if isinstance(read, bool) or not isinstance(read, int | torch.SymInt) or read < 0:
+        raise ValueError(f"the state has read {read!r} characters, expected a whole number")
+    return read, take_parts("the state's caches are", caches, depth, expected)
 
 
 class Model(nn.Module):
@@ -221,7 +253,8 @@ class Model(nn.Module):
 
         ValueError where `learned` positions would run past `context`.
         """
-        read, caches = state if state is not None else (0, (None,) * len(self.blocks))
+        depth = len(self.blocks)
+        read, caches = (0, (None,) * depth) if state is None else take_state(state, depth)
         dtype = self.head.weight.dtype  # of all that goes along the shortcut, under autocast too
         hidden = self.embed(characters(x, self.vocabulary, dtype)).to(dtype)  # (B, T, d)
         T = hidden.shape[1]

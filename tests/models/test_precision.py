@@ -5,10 +5,15 @@ import copy
 import pytest
 import torch
 
+from models.aae import modules as aae
+from models.gan import modules as gan
 from models.lstm import modules as lstm
 from models.lstm.modules import LSTM
+from models.palindrome import modules as palindrome
 from models.tcn import modules as tcn
 from models.transformer import modules as transformer
+from models.transformer.attention import attend_fast
+from models.transformer.modules import CausalAttention, attend
 
 
 def build(name, kernel="fast"):
@@ -76,3 +81,53 @@ def test_bfloat16_is_near_float32(name, kernel, length):
         scale = max(exact.abs().max(), 0.05 * largest)
         assert (exact - half).abs().max() <= 0.1 * scale + 1e-6
     assert results[0][0].ne(results[1][0]).any(), "nothing was computed in bfloat16"
+
+
+@pytest.mark.parametrize("name", ["palindrome", "generator", "discriminator", "autoencoder"])
+def test_the_other_networks_in_bfloat16(name):
+    torch.manual_seed(0)
+    model, x = {
+        "palindrome": lambda: (
+            palindrome.Model(palindrome.ModelConfig("m", 9, 8, 0.0)),
+            torch.randint(10, (5, 9)),
+        ),
+        "generator": lambda: (gan.Generator(gan.ModelConfig("m", 4)).eval(), torch.randn(5, 4)),
+        "discriminator": lambda: (gan.Discriminator(), torch.rand(5, 1, 28, 28)),
+        "autoencoder": lambda: (
+            aae.Autoencoder(aae.ModelConfig("m", 3, 16)),
+            torch.rand(5, 1, 28, 28),
+        ),
+    }[name]()
+    results = []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            out = model(x)
+        out = (out[0] if isinstance(out, tuple) else out).float()
+        slopes = torch.autograd.grad(out.square().mean(), list(model.parameters()))
+        results.append([out, torch.cat([slope.flatten() for slope in slopes])])
+    for exact, half in zip(*results, strict=True):
+        assert 0 < (exact - half).norm() <= 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize("kernel", ["fast", "readable"])
+@pytest.mark.parametrize("length", [1, 9, 70])
+def test_windows_and_single_queries_under_autocast(kernel, length):
+    """Attention proper is of float32 in every form: the products around it alone are not."""
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 2, n, 8) for n in (length, length + 4, length + 4))
+    attention = CausalAttention(16, 2, 3, kernel=kernel)
+    x = torch.randn(1, length, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = attend(q, k, v, 3), attend_fast(q, k, v, 3, attend)
+        out, (keys, _) = attention(x)
+        changed, _ = attention(torch.cat([1 - x[:, :1], x[:, 1:]], dim=1))
+        streamed, cache = [], None
+        for t in range(length):
+            one, cache = attention(x[:, t : t + 1], None, cache)
+            streamed.append(one)
+    for ours in inside:
+        torch.testing.assert_close(ours, attend(q, k, v, 3))
+    assert keys.dtype == torch.float32
+    assert torch.equal(out[:, 3:], changed[:, 3:]), "the first one is out of sight"
+    assert not torch.equal(out[:, 0], changed[:, 0])
+    torch.testing.assert_close(torch.cat(streamed, dim=1), out, rtol=0.02, atol=0.02)
