@@ -13,6 +13,7 @@ below are those of faces; --dataset mnist and --dataset digits have their own, i
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import utils.start  # noqa: F401
@@ -34,6 +35,7 @@ from utils.errors import UserError, command
 from utils.images import mnist
 from utils.images.data import Images
 from utils.images.files import load_picture
+from utils.training.run import ensure_named
 from utils.words import count
 from vae.data import load_each, load_validation, load_whole
 from vae.training import VAEConfig
@@ -220,6 +222,7 @@ def find_pictures(solver: Solver, overrides: Overrides) -> Images:
         typed["data", "data"] = None  # it takes the place of the folder that the run was trained on
     config, own = override(solver.config, typed), solver.config.data.data
     refuse_idle(config, typed, solver.config)
+    ensure_named(config, typed, solver.config.model.name)
     data, shape = config.data, solver.model.shape
     if ("data", "data") not in typed:
         images = load_validation(data, shape)
@@ -228,7 +231,7 @@ def find_pictures(solver: Solver, overrides: Overrides) -> Images:
         if (
             own is not None
             and data.data is not None
-            and Path(own).resolve() == Path(data.data).resolve()
+            and os.path.abspath(own) == os.path.abspath(data.data)  # own is not to be touched
         ):
             print(f"{solver.config.model.name} was trained on most of {images.source}")
     if images.shape != shape:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from utils.errors import UserError
-from utils.files import show
+from utils.files import open_plain, show
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("float32", "bfloat16")
@@ -64,15 +64,17 @@ def key(
     choices: tuple[str, ...] | None = None,
     default: Any = dataclasses.MISSING,
     dry: int | None = None,
+    is_path: bool = False,
 ) -> Any:
     """Makes a field of a section: what it means, and its range (low and high are inside it).
 
     A default is for a key that came later: files and checkpoints from before do without it. `dry`
-    is the most that a dry run takes.
+    is the most that a dry run takes. `is_path` marks a place outside the project.
     """
     limits = {">=": low, "<=": high, ">": above, "<": below}
     limits = {sign: limit for sign, limit in limits.items() if limit is not None}
     metadata = {"meaning": meaning, "limits": limits, "choices": choices, "dry": dry}
+    metadata["is_path"] = is_path
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -191,7 +193,8 @@ def _check_keys(
 def read_json(path: Path) -> Any:
     """Reads a JSON file. UserError where there is none, or something else in it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        with open_plain(path) as file:
+            return json.loads(file.read().decode("utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"no such file: {show(path)}: give a JSON file, as config.json") from None
     except IsADirectoryError:

@@ -11,11 +11,12 @@ import io
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -27,6 +28,9 @@ VARIABLE = "NETWORKS_OUTPUT_DIR"  # in the environment, what --output-dir is on 
 # A file system without locks, or one where nobody can make anything.
 UNLOCKED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EROFS, errno.EACCES, errno.EPERM}
 ABANDONED = 3600  # seconds, after which what earlier versions were preparing is nobody's
+
+# How `open` does it; nor is a pipe that took the file's place meanwhile waited for.
+READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 # Windows cannot have files of these names, with any ending.
 RESERVED = {"con", "prn", "aux", "nul"} | {
@@ -114,6 +118,22 @@ def write_whole(path: Path, content: bytes) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Opens a file for reading. UserError for a pipe, a socket, a device: they may never end.
+
+    OSError as `open` raises it. What is no file is not even opened: that can wait for ever, too.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError:  # NUL or half a surrogate pair in its name
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), show(path)) from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), show(path))
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{show(path)} is a pipe, a socket or a device: give a file")
+    return os.fdopen(os.open(path, READING), "rb")
 
 
 @contextmanager

@@ -25,12 +25,14 @@ class DataConfig:
     """Which pictures: a data set by name, or a file or folder of one's own."""
 
     dataset: str = key("name of the data set", choices=DATASETS)
-    data: str | None = key("a folder of pictures, or an .npz; null: the data set")
+    data: str | None = key("a folder of pictures, or an .npz; null: the data set", is_path=True)
     bits: int = key("bits of a pixel's value, which has 2**bits levels", low=1, high=8)
     images: int = key(
         "pictures to train on: faces are rendered, of other data sets it is the most", low=1, dry=24
     )
-    held_out: int = key("pictures kept for validation, counted like images", low=1, dry=8)
+    held_out: int = key(
+        "pictures kept for validation, counted like images", low=1, high=10**5, dry=8
+    )
 
 
 def load_pictures(data: DataConfig, network: str, *, few: bool = False) -> tuple[Images, Images]:

@@ -231,7 +231,9 @@ class Model(nn.Module):
         context = min(config.context, config.window or config.context)
         self.embed = nn.Linear(vocabulary, width)
         if config.positions == "learned":
-            self.position_table = nn.Parameter(0.02 * torch.randn(config.context, width))
+            self.position_table = nn.Parameter(torch.empty(config.context, width))
+            with torch.no_grad():
+                self.position_table.copy_(0.02 * torch.randn(config.context, width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             TransformerBlock(width, heads, context, dropout=config.dropout, kernel=config.kernel)

@@ -36,7 +36,7 @@ class DataConfig:
 
     dataset: str = key("mnist: from data/raw/MNIST/raw/; digits: small, offline", choices=DATASETS)
     data: str | None = key(
-        "a folder of pictures, or an array's file; null: the data set", default=None
+        "a folder of pictures, or an array's file; null: the data set", default=None, is_path=True
     )
 
 

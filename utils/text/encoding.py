@@ -5,9 +5,10 @@ import codecs
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, AnyStr, BinaryIO
 
 from utils.errors import UserError
+from utils.files import open_plain
 
 SAMPLE = 2**16  # bytes that a guess looks at
 # What texts come in. Fewer to choose from make fewer mistakes: each fits some text of the others.
@@ -32,7 +33,7 @@ def decode_file(file: Path, name: str, size: int) -> Iterator[str]:
     UserError where there is no such file, or no text in that encoding in it.
     """
     try:
-        with open(file, "rb") as content:
+        with open_plain(file) as content:
             try:
                 for block in _decode(content, name, size):
                     if "\0" in block:
@@ -51,20 +52,32 @@ def _decode(content: BinaryIO, name: str, size: int) -> Iterator[str]:
     if codecs.lookup(name).name != "utf-8":
         text = io.TextIOWrapper(content, encoding=name, newline="")
         try:
-            while lines := text.read(size) + text.readline():
+            while lines := "".join(_read_lines(text, size)):
                 lines.encode("utf-8")  # some decoders let half a surrogate pair through
                 yield lines
         finally:
             text.detach()  # or it would close the file
         return
     place = 0
-    while encoded := content.read(size) + content.readline():
+    while encoded := b"".join(_read_lines(content, size)):
         try:
             yield encoded.decode("utf-8")
         except UnicodeDecodeError as problem:
             problem.start += place
             raise
         place += len(encoded)
+
+
+def _read_lines(content: IO[AnyStr], size: int) -> Iterator[AnyStr]:
+    """Yields `size` bytes or characters and the rest of their line; no more where NUL is in it.
+
+    A file of 10 GB that is empty but for its size would otherwise be read as one line.
+    """
+    part = content.read(size)
+    yield part
+    while len(part) == size and ("\0" if isinstance(part, str) else b"\0") not in part:
+        part = content.readline(size)
+        yield part
 
 
 def _describe_misfit(file: Path, content: BinaryIO, name: str, problem: UnicodeError) -> str:

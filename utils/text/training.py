@@ -15,8 +15,10 @@ from utils.errors import UserError
 from utils.text.data import DataConfig, Streams, Text, TextModel, decode
 from utils.text.protocol import Protocol, ProtocolConfig, make_visible
 from utils.text.streaming import score_blocks, score_stream, write
-from utils.training import checkpoint
+from utils.training import checkpoint, distributed
+from utils.training.content import PROTOCOL
 from utils.training.curves import Measure
+from utils.training.device import evaluating
 from utils.training.fingerprint import Fingerprint
 from utils.training.initial import match_symbols
 from utils.training.optimizers import make_optimizers
@@ -198,8 +200,16 @@ class NextCharacter(Task):
 
     def restore(self, content: dict[str, Any], state: dict[str, Any], own: dict[str, Any]) -> None:
         super().restore(content, state, own)
+        PROTOCOL("training.protocol", state["protocol"])
+        if any(len(e["written"]) != len(self.protocol.passages) for e in state["protocol"]):
+            raise UserError("protocol.prompts was another and cannot change with --resume")
         self.protocol.entries = state["protocol"]
         self.carried = detach(own["carried"], self.device)
+        if self.carried is not None:  # whether the state is one, the model itself can say
+            rows = self.loader.batch_size // distributed.size()
+            with evaluating(self.model), self.precision:
+                codes = torch.zeros(rows, 1, dtype=torch.int64, device=self.device)
+                self.model(codes, self.carried)
 
 
 def count_codes(codes: np.ndarray, vocabulary: int, part: int = 2**20) -> np.ndarray:

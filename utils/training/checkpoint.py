@@ -1,12 +1,12 @@
 """Checkpoints: state dicts and plain values in one file that alone rebuilds its model.
 
-Keys of a text model's checkpoint: format, project, torch (versions), kind ("lstm", ...), config,
-alphabet, data (its fingerprint), epoch, row (the losses at that time), model (its weights).
-`last.pt` also holds "training": the place in the data with the history, and what the task keeps
-(task.py).
+content.py describes its entries. `last.pt` alone also holds "training": the place in the data with
+the history, and what the task keeps (task.py). Whoever wrote a file, it is checked before use.
 """
 
 import io
+import pickletools
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,11 +18,16 @@ from torch import nn
 from utils import files
 from utils.config import C, Config, build
 from utils.errors import UserError
-from utils.files import show, write_whole
+from utils.files import open_plain, show, write_whole
+from utils.training.content import Misfit, check_content, describe
 from utils.training.device import choose_device
+from utils.training.fitting import UNLIKE, blame, check_weights, no_larger_than, watch
 
 FORMAT = 1
 PROJECT = "1.0"
+MOST_BYTES = 4 * 10**9
+MOST_STEPS = 2 * 10**6  # of the pickle in it, which gives the tensors their names and shapes
+MADE_BY = r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Z][A-Za-z0-9]*Storage"
 
 
 class Content(dict[str, Any]):
@@ -49,12 +54,11 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 def load(path: Path, kind: str | None = None) -> dict[str, Any]:
     """Loads a checkpoint of this kind, or of any, to the CPU. UserError without a sound one."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
-            if archive.testzip() is not None:
-                raise zipfile.BadZipFile
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content, size = read(path)
     except FileNotFoundError:
         raise UserError(f"no such checkpoint: {show(path)}") from None
+    except UserError:
+        raise
     except Exception:  # torch, zipfile and pickle each raise their own for a broken file
         raise UserError(
             f"{show(path)} is damaged, cut short or no checkpoint: "
@@ -62,16 +66,42 @@ def load(path: Path, kind: str | None = None) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict) or not content.keys() >= {"format", "kind", "model"}:
         raise UserError(f"{show(path)} is no checkpoint of this project: take another --ckpt_name")
-    if content["format"] != FORMAT:
+    if type(content["format"]) is not int or content["format"] != FORMAT:
         raise UserError(
-            f"{show(path)} has format {content['format']}, this version reads {FORMAT}: train again"
+            f"{show(path)} has format {describe(content['format'])}, this version reads {FORMAT}: "
+            "train again"
         )
+    with blame(path):
+        check_content(content, size)
     if kind is not None and content["kind"] != kind:
         raise UserError(
             f"{show(path)} is a checkpoint of {content['kind']}, not of {kind}: "
             "take another --ckpt_name"
         )
     return Content(content, path)
+
+
+def read(path: Path) -> tuple[Any, int]:
+    """Reads what was saved, and how many bytes its parts have. Raises anything for a broken file.
+
+    torch runs no code from a file; but it looks neither at the checksums nor at what a few bytes
+    may unpack to.
+    """
+    with open_plain(path) as file, zipfile.ZipFile(file) as archive:
+        parts = archive.infolist()
+        size = sum(part.file_size for part in parts)
+        stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
+        if not stored or len(set(archive.namelist())) < len(parts) or size > MOST_BYTES:
+            raise Misfit("no archive as torch writes it")
+        if size > file.seek(0, io.SEEK_END) or archive.testzip() is not None:
+            raise Misfit("its checksums are wrong")
+        (pickled,) = (part for part in parts if part.filename.endswith("/data.pkl"))
+        for step, (code, value, _) in enumerate(pickletools.genops(archive.read(pickled))):
+            calls = code.name == "GLOBAL" and not re.fullmatch(MADE_BY, value)
+            if calls or code.name in ("STACK_GLOBAL", "INST") or step > MOST_STEPS:
+                raise Misfit("no pickle as torch writes it")
+        file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=True), size
 
 
 def locate_epoch(folder: Path, epoch: str | int) -> Path:
@@ -105,13 +135,9 @@ def find(run: str, epoch: str | None = None) -> Path:
 
 def rebuild(model: nn.Module, content: Mapping[str, Any], path: Path) -> None:
     """Puts a checkpoint's weights into its model. UserError where they do not fit."""
-    try:
+    with blame(path, UNLIKE):
+        check_weights("model", content["model"], model)
         model.load_state_dict(content["model"])
-    except (RuntimeError, KeyError, AttributeError, TypeError):
-        raise UserError(
-            f"{show(path)}: its weights do not fit its own config: "
-            "train again, or take another --epoch"
-        ) from None
 
 
 class Loaded(NamedTuple):
@@ -138,6 +164,8 @@ def load_model(
     path = find(run, epoch)
     content = load(path, config_type.kind)
     config = build(content.get("config"), config_type, path)
-    model = build_model(config, content)
+    with no_larger_than(content["model"], path):
+        model = build_model(config, content)
     rebuild(model, content, path)
+    watch(model, path)
     return Loaded(model.to(where).eval(), config, content)

@@ -8,6 +8,7 @@ import torch
 from utils.errors import UserError
 from utils.files import show
 from utils.training import checkpoint
+from utils.training.fitting import blame
 from utils.training.task import Task
 
 
@@ -19,13 +20,14 @@ def start_from(task: Task, run: str) -> str:
     """
     path = checkpoint.find(run)
     content = checkpoint.load(path, task.config.kind)
-    weights, notes = task.take_over(content)
-    wanted = task.model.state_dict()
-    shapes = [{name: tuple(w.shape) for name, w in of.items()} for of in (weights, wanted)]
-    if shapes[0] != shapes[1]:
-        raise UserError(
-            f"--init {run}: {show(path)} does not fit, {describe_misfit(content, task)}"
-        )
+    with blame(path, "it is no start for this training"):
+        weights, notes = task.take_over(content)
+        wanted = task.model.state_dict()
+        shapes = [{name: tuple(w.shape) for name, w in of.items()} for of in (weights, wanted)]
+        if shapes[0] != shapes[1]:
+            raise UserError(
+                f"--init {run}: {show(path)} does not fit, {describe_misfit(content, task)}"
+            )
     fresh = []
     for name, network in task.modules.items():
         if network.state_dict().keys() == wanted.keys():

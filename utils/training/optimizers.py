@@ -20,6 +20,7 @@ from torch import nn
 
 from utils.errors import UserError
 from utils.training import distributed
+from utils.training.content import Misfit, anything, describe, each, entries, number, table
 
 ROUNDS = 5
 QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan's: steep at 0, and from 0.68 to 1.20 near 1
@@ -141,7 +142,50 @@ def restore_optimizers(
             for group, members in zip(optimizer.param_groups, by_size, strict=True):
                 group["params"] = members
             print("note: the run goes on with the weights decayed that were when it began")
-        optimizer.load_state_dict(saved[name])
+        optimizer.load_state_dict(check_optimizer(f"training.{name}", saved[name], optimizer))
+
+
+# What each optimiser keeps of a parameter, in its shape; of those in SQUARES none is below 0.
+KEPT = {
+    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},  # AdamW is one
+    torch.optim.RMSprop: {"step", "square_avg"},
+    Muon: {"mean"},
+}
+SQUARES = {"exp_avg_sq", "square_avg"}
+
+
+def check_optimizer(
+    place: str, state: dict[str, Any], optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Checks what an optimiser kept, against one that is new; returns it with that one's settings.
+
+    Of the settings in the file only the learning rate is taken: all others come from the config.
+    """
+    entries({"state": anything, "param_groups": each(table(anything))})(place, state)
+    groups = optimizer.state_dict()["param_groups"]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if [group.get("params") for group in state["param_groups"]] != [g["params"] for g in groups]:
+        raise Misfit(f"{place} is that of other parameters")
+    for group, found in zip(groups, state["param_groups"], strict=True):
+        number(f"{place}.lr", found.get("lr"))
+        group["lr"] = found["lr"]
+    kept = state["state"]
+    if not isinstance(kept, dict) or kept.keys() not in (set(), set(range(len(parameters)))):
+        raise Misfit(f"{place} is that of other parameters")
+    names = next((KEPT[kind] for kind in KEPT if isinstance(optimizer, kind)), None)
+    for index, values in kept.items():
+        table(anything)(f"{place}.{index}", values)
+        if names is not None and values.keys() != names:
+            raise Misfit(f"{place}.{index} has {describe(list(values))}, not {', '.join(names)}")
+        for name, value in values.items():
+            lone = torch.as_tensor(value) if name == "step" else value
+            like = torch.zeros(()) if name == "step" else parameters[index]
+            if not isinstance(lone, torch.Tensor) or lone.shape != like.shape:
+                wanted = tuple(like.shape)
+                raise Misfit(f"{place}.{index}.{name} is {describe(value)}, not {wanted}")
+            if name in SQUARES | {"step"} and (lone < 0).any():
+                raise Misfit(f"{place}.{index}.{name} has values below 0")
+    return {"state": kept, "param_groups": groups}
 
 
 def _count_members(groups: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shlex
 import signal
 import threading
 import time
@@ -18,7 +19,8 @@ from utils.errors import ENDING, IGNORED, Interrupted, UserError
 from utils.files import make_csv, show, write_whole
 from utils.training import checkpoint, distributed
 from utils.training.curves import open_tensorboard
-from utils.training.run import Run
+from utils.training.fitting import blame, check_place, check_weights
+from utils.training.run import Run, list_paths
 from utils.training.task import Batch, Row, Task, read_old_form
 
 TIMINGS = ("seconds", "per_second")  # the last columns of history.csv
@@ -126,6 +128,8 @@ class Progress:
         units = self.steps * self.task.units_per_step
         row["seconds"] = round(self.seconds, 3)
         row["per_second"] = round(units / max(self.seconds, 1e-9))
+        if self.history and row.keys() != self.history[0].keys():
+            raise UserError("history.csv has other columns by now: --overwrite starts it anew")
         self.history.append(row)
         self.index, self.sums, self.seconds = 0, {}, 0.0
         return row
@@ -170,12 +174,19 @@ class Progress:
             write_whole(self.run.checkpoints / "history.csv", make_csv(self.history).encode())
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Goes on from the content of a last.pt."""
+        """Goes on from the content of a last.pt. UserError where it does not fit this training."""
+        task, columns = self.task, {"epoch", "step", *TIMINGS, *self.task.columns}
+        columns |= {task.monitor, *dict(task.measure.curves)}
+        with blame(self.run.checkpoints / "last.pt", "its training state fits no such training"):
+            check_place(content, self.steps, columns)
+            check_weights("model", content["model"], task.model)
+            kept = read_old_form(content["training"]["task"], task)
+            for name, module_state in kept["modules"].items():
+                check_weights(f"training.modules.{name}", module_state, task.modules[name])
+            alike = task.ranks_draw_alike
+            own = kept["ranks"] if alike else distributed.pick_own(kept["ranks"])
+            task.restore(content, kept, own)
         place = content["training"]["place"]
-        kept = read_old_form(content["training"]["task"], self.task)
-        alike = self.task.ranks_draw_alike
-        own = kept["ranks"] if alike else distributed.pick_own(kept["ranks"])
-        self.task.restore(content, kept, own)
         self.history = place["history"]
         self.index, self.sums, self.seconds = place["index"], place["sums"], place["seconds"]
 
@@ -188,11 +199,13 @@ class Progress:
             return
         self.ensure_finite_state()
         self.save("last.pt")
+        paths = list_paths(self.task.config).items()
+        named = "".join(f" --{name} {shlex.quote(path)}" for (_, name), path in paths)
         done = f"epoch {self.epoch} of {self.epochs}, batch {self.index} of {self.steps}"
         raise Interrupted(
             received,
             f"stopped in {done if self.index else f'epoch {len(self.history)}'}; "
-            f"go on with --resume --ckpt_name {self.run.name}",
+            f"go on with --resume --ckpt_name {self.run.name}{named}",
         )
 
     def ensure_finite_state(self) -> None:

@@ -5,7 +5,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,11 @@ from filelock import FileLock, Timeout
 
 from utils import files
 from utils.command_line import Call
-from utils.config import C, build, override, refuse_idle, spell
+from utils.config import C, Config, build, list_keys, override, refuse_idle, spell
 from utils.errors import UserError, outlive_readers
 from utils.files import show
 from utils.training import checkpoint, distributed
+from utils.training.fitting import no_larger_than
 
 # What may not change when a run goes on: the model's shape and the order of its data.
 FIXED = {"model", "data"}
@@ -95,7 +96,9 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
             ranks, writes = distributed.size(), distributed.rank() == 0
             run = dataclasses.replace(run, ranks=ranks, writes=writes, rows=rows)
         torch.manual_seed(run.config.training.seed)
-        yield run
+        last = run.checkpoints / "last.pt"
+        with no_larger_than(run.resumed, last) if run.resumed else nullcontext():
+            yield run
         if run.dry:
             print("dry run: one tiny pass of everything went well; nothing was kept")
 
@@ -133,6 +136,9 @@ def resume_run(call: Call[C]) -> Run[C]:
         if (section in FIXED or (section, name) in FIXED_KEYS) and value != before:
             option = spell(saved, section, name)
             raise UserError(f"{option} was {before!r} and cannot change with --resume")
+    ensure_named(saved, call.overrides, show(last))
+    if saved.model.name != run.name:
+        raise UserError(f"{show(last)} is that of {saved.model.name!r:.80}: take another run")
     config = override(saved, call.overrides)
     refuse_idle(config, call.overrides, saved)
     run = place_run(config, resumed=content)
@@ -178,6 +184,30 @@ def claim(run: Run) -> Iterator[None]:
             with suppress(OSError):  # Windows: another process has it open
                 file.unlink()
         held.release()
+
+
+def list_paths(config: Config) -> dict[tuple[str, str], str]:
+    """Lists the places outside the project that a configuration names: (section, key) -> path."""
+    paths = {
+        (section, field.name): getattr(getattr(config, section), field.name)
+        for section, field, _ in list_keys(config)
+        if field.metadata["is_path"]
+    }
+    return {place: path for place, path in paths.items() if path is not None}
+
+
+def ensure_named(config: Config, named: Collection[tuple[str, str]], source: str) -> None:
+    """Raises a UserError for a path in a checkpoint's configuration that the user has not named.
+
+    A stranger's file could have anything opened: a pipe that waits for ever, a share that takes
+    note of it.
+    """
+    for (section, name), path in list_paths(config).items():
+        if (section, name) not in named:
+            raise UserError(
+                f"{source} learned from {path!r:.80}; a path in a checkpoint is opened only where "
+                f"you name it, too: --{name} {path:.80}"
+            )
 
 
 def read_last(run: Run) -> dict[str, Any]:
