@@ -116,7 +116,7 @@ class Screen:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream, self.column = stream, 0
-        self.encoding = stream.encoding  # asked for by what torch imports
+        self.encoding = getattr(stream, "encoding", None)  # asked for by what torch imports
 
     def write(self, text: str) -> int:
         for line in text.translate(ESCAPES).splitlines(keepends=True):
