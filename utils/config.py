@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from utils.errors import UserError
-from utils.files import open_plain, show
+from utils.files import show
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("float32", "bfloat16")
@@ -193,8 +193,10 @@ def _check_keys(
 def read_json(path: Path) -> Any:
     """Reads a JSON file. UserError where there is none, or something else in it."""
     try:
-        with open_plain(path) as file:
-            return json.loads(file.read().decode("utf-8-sig"))
+        path = Path(path)
+        if path.exists() and not (path.is_file() or path.is_dir()):  # it might never end
+            raise UserError(f"{show(path)} is a pipe, a socket or a device: give a JSON file")
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"no such file: {show(path)}: give a JSON file, as config.json") from None
     except IsADirectoryError:
