@@ -233,8 +233,11 @@ class VAE(nn.Module):
 
     def sample(self, seen: Posterior, epsilon: torch.Tensor | None = None) -> Outputs:
         """Samples z from what the encoder saw, with noise (B, Z) or its own, and decodes it."""
-        if epsilon is not None:
-            epsilon = take("the noise is", epsilon, tuple(seen.mu.shape), seen.mu.dtype)
+        mu = seen.mu
+        if epsilon is not None and (
+            getattr(epsilon, "shape", None) != mu.shape or epsilon.dtype != mu.dtype
+        ):
+            epsilon = take("the noise is", epsilon, tuple(mu.shape), mu.dtype)
         z = reparametrise(seen.mu, seen.logvar, epsilon)
         return Outputs(self.decode(z), z, seen.mu, seen.logvar)
 

@@ -152,6 +152,8 @@ class VAETask(Task):
 
     def __init__(self, model: VAE, training: Images, validation: Images, config: VAEConfig) -> None:
         settings = config.training
+        latents = f"{model.z_dim} latent{'s'[: model.z_dim != 1]}"
+        self.summary = f"{latents}; {training.summary()}, {len(validation):,} to validate"
         super().__init__(
             config,
             {"model": model.to(memory_format=torch.channels_last)},
@@ -159,8 +161,6 @@ class VAETask(Task):
             title=f"{config.model.name}: beta {config.loss.beta:g} on {training.source}",
         )
         self.validation, self.milestones = validation, settings.pictures
-        latents = f"{model.z_dim} latent{'s'[: model.z_dim != 1]}"
-        self.summary = f"{latents}; {training.summary()}, {len(validation):,} to validate"
         self.exact = config.loss.likelihood == "categorical"
         self.measure = Measure("nats per picture")
         if self.exact and config.loss.beta == 1:  # with another beta the loss is no code length

@@ -8,7 +8,8 @@ import io
 import pickletools
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from utils.errors import UserError
 from utils.files import open_plain, show, write_whole
 from utils.training.content import Misfit, check_content, describe
 from utils.training.device import choose_device
-from utils.training.fitting import UNLIKE, blame, check_weights, no_larger_than, watch
+from utils.training.fitting import UNLIKE, check_weights, no_larger_than, watch
 
 FORMAT = 1
 PROJECT = "1.0"
@@ -41,6 +42,20 @@ class Content(dict[str, Any]):
         raise UserError(
             f"{show(self.path)} has no {name} in it: train again, or take another --epoch"
         )
+
+
+@contextmanager
+def blame(path: Path, what: str = "") -> Iterator[None]:
+    """Turns whatever fails inside into a UserError that blames the file, and says what it was."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as problem:
+        reason = str(problem) if isinstance(problem, Misfit) else f"{what} ({problem})"
+        raise UserError(
+            f"{show(path)}: {reason}: train again, or take another --epoch"
+        ) from problem
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:

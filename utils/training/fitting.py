@@ -28,20 +28,6 @@ from utils.training.content import (
 UNLIKE = "its weights do not fit its own config"
 
 
-@contextmanager
-def blame(path: Path, what: str = "") -> Iterator[None]:
-    """Turns whatever fails inside into a UserError that blames the file, and says what it was."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as problem:
-        reason = str(problem) if isinstance(problem, Misfit) else f"{what} ({problem})"
-        raise UserError(
-            f"{show(path)}: {reason}: train again, or take another --epoch"
-        ) from problem
-
-
 def check_weights(place: str, weights: dict[str, torch.Tensor], model: nn.Module) -> None:
     """Checks that weights are those of a network, name for name; it may be on the meta device."""
     table(weight)(place, weights)

@@ -8,7 +8,7 @@ import torch
 from utils.errors import UserError
 from utils.files import show
 from utils.training import checkpoint
-from utils.training.fitting import blame
+from utils.training.checkpoint import blame
 from utils.training.task import Task
 
 

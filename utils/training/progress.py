@@ -19,7 +19,7 @@ from utils.errors import ENDING, IGNORED, Interrupted, UserError
 from utils.files import make_csv, show, write_whole
 from utils.training import checkpoint, distributed
 from utils.training.curves import open_tensorboard
-from utils.training.fitting import blame, check_place, check_weights
+from utils.training.fitting import check_place, check_weights
 from utils.training.run import Run, list_paths
 from utils.training.task import Batch, Row, Task, read_old_form
 
@@ -177,7 +177,9 @@ class Progress:
         """Goes on from the content of a last.pt. UserError where it does not fit this training."""
         task, columns = self.task, {"epoch", "step", *TIMINGS, *self.task.columns}
         columns |= {task.monitor, *dict(task.measure.curves)}
-        with blame(self.run.checkpoints / "last.pt", "its training state fits no such training"):
+        with checkpoint.blame(
+            self.run.checkpoints / "last.pt", "its training state fits no such training"
+        ):
             check_place(content, self.steps, columns)
             check_weights("model", content["model"], task.model)
             kept = read_old_form(content["training"]["task"], task)
