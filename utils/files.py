@@ -68,8 +68,11 @@ def output() -> Path:
 def choose_output(asked: str | Path | None, root: Path) -> Path:
     if asked is None and os.access(root, os.W_OK):
         return root
-    chosen = Path(asked or Path("~", root.name)).expanduser()
     way = "--output-dir DIR takes another"
+    try:
+        chosen = Path(asked or Path("~", root.name)).expanduser()
+    except RuntimeError:
+        raise UserError(f"{asked or '~'} is no home that this system knows: {way}") from None
     if chosen.exists() and not chosen.is_dir():
         raise UserError(f"{chosen} is a file, results go to a folder: {way}")
     try:
@@ -107,17 +110,30 @@ def write_whole(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "wb") as file:
+        with name_in_errors(path), open(partial, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as problem:
-        problem.filename = show(path)  # a full disk names no file, an unwritable one the partial
-        raise
+        with name_in_errors(path):
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Names a path in each OSError: a full disk names no file, an unwritable folder the partial.
+
+    numpy says without a number that it could not write all: the disk is full.
+    """
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), show(path)) from problem
+        problem.filename = show(path)
+        raise
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -141,8 +157,11 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Lets one process at a time make what belongs at a path; the others wait, then find it.
 
     It ends with its process, however that ends. Without `wait` it is False inside where another
-    process has it. Where there can be no lock everybody has it.
+    process may have it. Where there can be no lock everybody who waits has it. UserError for a link
+    into a folder that is not there: its disk is not.
     """
+    if path.is_symlink() and not path.resolve().parent.is_dir():
+        raise UserError(f"{show(path)} is a link to {path.resolve()}, which is not there")
     path = path.resolve()  # a link to another folder is made there
     file = path.with_name(f".{path.name}.lock")
     held = FileLock(file)
@@ -158,6 +177,9 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
     except OSError as problem:
         if problem.errno not in UNLOCKED:
             raise
+        if not wait:
+            yield False
+            return
     try:
         yield True
     finally:
@@ -186,6 +208,7 @@ def tidy(path: Path) -> None:
 
     Of the path itself, whose `lock` the caller holds, and of the others there that nobody makes.
     """
+    path = path.resolve()
     before = path.with_name(f".{path.name}.replaced")
     if before.exists() and not path.exists():
         before.rename(path)
@@ -198,8 +221,9 @@ def tidy(path: Path) -> None:
             if free and (owner.exists() or left.suffix == ".preparing"):
                 remove(left)
     for left in [*path.parent.glob(".preparing-*"), *path.parent.glob("*.partial")]:  # of old
-        if time.time() - left.stat().st_mtime > ABANDONED:
-            remove(left)
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                remove(left)
 
 
 def remove(path: Path) -> None:

@@ -1,11 +1,21 @@
 """How a file is written: whole, on the disk, and only then under its name."""
 
+import errno
+import multiprocessing
 import os
+import signal
+import sys
+import time
 
+import numpy as np
 import pytest
+from filelock import FileLock
 
 from utils import files
-from utils.files import check_name, make_csv, show, write_whole
+from utils.errors import UserError
+from utils.files import check_name, lock, make_csv, preparing, show, swap, tidy, write_whole
+from utils.text import preparation
+from utils.text.data import DataConfig, load_text
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
@@ -54,3 +64,208 @@ def test_paths_are_short_inside_the_repository():
 
 def test_a_table_has_a_line_for_each_row():
     assert make_csv([{"a": 1, "b": 0.5}, {"a": 2, "b": 1e-9}]) == "a,b\n1,0.5\n2,1e-09\n"
+
+
+def hold(path, ready):
+    with lock(path):
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_lock_is_held_by_one_and_ends_with_its_process(tmp_path, capsys):
+    path, context = tmp_path / "made", multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=hold, args=(path, ready))
+    holder.start()
+    assert ready.wait(60)
+    with lock(path, wait=False) as free:
+        assert not free
+    os.kill(holder.pid, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+    holder.join()
+    with lock(path) as free:
+        assert free
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waits_for_a_lock_says_so(tmp_path, capsys, monkeypatch):
+    acquire, waits = FileLock.acquire, []
+
+    def held_at_first(self, *args, **options):
+        waits.append(options.get("timeout"))
+        if len(waits) == 1:
+            raise files.Timeout(self.lock_file)
+        return acquire(self, *args, **options)
+
+    monkeypatch.setattr(FileLock, "acquire", held_at_first)
+    with lock(tmp_path / "made") as free:
+        assert free
+    assert waits == [1, None]
+    assert capsys.readouterr().err.startswith("waiting for another process that makes ")
+
+
+def test_where_there_are_no_locks_nothing_is_taken_from_others(tmp_path, monkeypatch):
+    def unsupported(*args, **options):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", unsupported)
+    with lock(tmp_path / "made") as free:
+        assert free
+    with lock(tmp_path / "made", wait=False) as free:
+        assert not free
+    theirs = preparing(tmp_path / "other")
+    theirs.mkdir()
+    tidy(tmp_path / "made")
+    assert theirs.is_dir()
+
+
+def fill(folder, name):
+    folder.mkdir()
+    (folder / name).write_text(name)
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+@pytest.mark.parametrize("linked", [False, True], ids=["folder", "link"])
+def test_a_kill_while_folders_are_swapped_leaves_the_old_or_the_new(
+    tmp_path, monkeypatch, calls, linked
+):
+    """Killed before the first rename, between both, before the old one is removed."""
+    path = place = tmp_path / "made"
+    if linked:
+        (tmp_path / "disk").mkdir()
+        place = tmp_path / "disk" / "elsewhere"
+        path.symlink_to(place)
+    fill(place, "old")
+    fill(preparing(place), "new")
+    left, rename = iter(range(calls)), type(place).rename
+
+    def killed(*args, **options):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return rename(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(place), "rename", killed)
+        patched.setattr(files.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            swap(place)
+    with lock(path):
+        tidy(path)
+    assert [file.name for file in path.iterdir()] == ["new" if calls == 2 else "old"]
+    assert [entry.name for entry in place.parent.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_left_overs_of_the_living_stay(tmp_path):
+    dead, alive, old = (tmp_path / name for name in ("dead", "alive", ".preparing-x1"))
+    for folder in (preparing(dead), preparing(alive), old):
+        fill(folder, "half")
+    os.utime(old, (1, 1))
+    with lock(alive):
+        tidy(tmp_path / "mine")
+        assert preparing(alive).is_dir()
+    assert not preparing(dead).exists()
+    assert not old.exists()
+    tidy(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_a_disk_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "text").symlink_to(tmp_path / "no" / "disk")
+    locked = lock(tmp_path / "text")
+    with pytest.raises(UserError, match=r"is a link to .*, which is not there"):
+        locked.__enter__()
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.fixture
+def prepared(repository):
+    """A text of ten lines, prepared."""
+    text = repository / "tale.txt"
+    text.write_text("".join(f"line {n}\n" for n in range(10)), encoding="utf-8")
+    return preparation.prepare(text, "tale")
+
+
+@pytest.mark.parametrize("kept", [9, 3, 1])
+def test_samples_that_are_missing_are_counted(prepared, kept):
+    for sample in sorted(prepared.glob("sample_*.npy"))[kept:]:
+        sample.unlink()
+    with pytest.raises(UserError, match=f"has {kept} of its 10 samples: prepare it again"):
+        load_text(DataConfig(name="tale"))
+
+
+def test_a_text_of_earlier_versions_has_no_record(prepared):
+    (prepared / "prepared.json").unlink()
+    assert len(load_text(DataConfig(name="tale")).alphabet) > 10
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{", '{"files": 10, "characters": 7}'])
+def test_a_broken_record_is_one_line(prepared, record):
+    (prepared / "prepared.json").write_text(record)
+    with pytest.raises(UserError, match="prepare it again"):
+        load_text(DataConfig(name="tale"))
+
+
+def test_a_text_that_is_replaced_while_it_is_read_is_read_again(prepared, monkeypatch):
+    """The old alphabet does not meet the new codes, although they would fit it."""
+    load, seen = np.load, []
+
+    def swapping(file, *args, **options):
+        seen.append(file)
+        if len(seen) == 2:  # after the alphabet
+            text = prepared.parents[1] / "new.txt"
+            text.write_text("abc\n" * 5, encoding="utf-8")
+            preparation.prepare(text, "tale")
+        return load(file, *args, **options)
+
+    monkeypatch.setattr(np, "load", swapping)
+    assert load_text(DataConfig(name="tale")).alphabet == ["\n", "a", "b", "c"]
+
+
+def test_a_full_disk_leaves_the_text_of_before_and_is_named(prepared, monkeypatch):
+    def full(*args):
+        raise OSError("12 requested and 0 written")  # as numpy says it
+
+    monkeypatch.setattr(preparation.np, "save", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        preparation.prepare(prepared.parents[1] / "tale.txt", "tale")
+    assert caught.value.filename == "data/tale"
+    assert len(list(prepared.glob("sample_*.npy"))) == 10
+    assert not list(prepared.parent.glob(".*"))
+
+
+def test_output_goes_where_it_is_asked_to(repository, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "ASKED", None)
+    monkeypatch.delenv(files.VARIABLE, raising=False)
+    assert files.output() == repository
+    monkeypatch.setenv(files.VARIABLE, str(tmp_path / "by variable"))
+    assert files.output() == tmp_path / "by variable"
+    monkeypatch.setattr(files, "ASKED", tmp_path / "asked")
+    assert files.output() == tmp_path / "asked"
+    assert files.result_folder("run") == tmp_path / "asked" / "results" / "run"
+    (repository / "checkpoints" / "theirs").mkdir(parents=True)
+    assert files.find("checkpoints", "theirs") == repository / "checkpoints" / "theirs"
+    assert files.find("checkpoints", "mine") == tmp_path / "asked" / "checkpoints" / "mine"
+
+
+def test_a_project_that_is_read_only_writes_to_the_home_and_says_so_once(
+    repository, tmp_path, monkeypatch, capsys
+):
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda p, how: p != repository and access(p, how))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.delenv(files.VARIABLE, raising=False)
+    monkeypatch.setattr(files, "ASKED", None)
+    files.choose_output.cache_clear()
+    assert files.output() == files.output() == tmp_path / "home" / repository.name
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: ")
+    assert "cannot be written to" in line
+    files.choose_output.cache_clear()
+
+
+@pytest.mark.parametrize("asked", ["file", "file/below", "~nobodyatall/x"])
+def test_an_output_that_cannot_be_is_one_line(asked, tmp_path):
+    (tmp_path / "file").write_text("")
+    asked = asked if asked.startswith("~") else tmp_path / asked
+    with pytest.raises(UserError, match="--output-dir DIR takes another"):
+        files.choose_output(asked, tmp_path)

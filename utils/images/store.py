@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from utils import files
 from utils.errors import UserError
-from utils.files import lock, preparing, show, tidy
+from utils.files import lock, name_in_errors, preparing, show, tidy
 from utils.images.data import Shape
 from utils.images.levels import Levels
 from utils.images.pictures import Unreadable, quiet_pillow
@@ -60,6 +60,7 @@ def collect(
         path = files.find("data", "images", f"{digest}.npy")
         found = _open_map(path, shape)
         if found is None:
+            path = files.output() / "data" / "images" / path.name
             with lock(path):
                 found = _open_map(path, shape)  # written by another process meanwhile
                 if found is None:
@@ -96,7 +97,7 @@ def _write_map(
     tidy(path)
     partial = preparing(path)
     try:
-        with open(partial, "wb") as file:
+        with name_in_errors(path), open(partial, "wb") as file:
 
             def begin() -> Keep:
                 file.seek(HEADER)

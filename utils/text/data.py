@@ -128,6 +128,7 @@ def read(folder: Path) -> tuple[list[str], np.ndarray]:
     """Reads a prepared text's alphabet and codes (N,). UserError where it is not whole."""
     again = "prepare it again with data_preparation.py --text FILE --name " + folder.name
     try:
+        own = folder.stat().st_ino
         alphabet = [str(char) for char in np.load(folder / "alphabet.npy")]
         if (folder / "codes.npy").is_file():
             samples, codes = [], np.load(folder / "codes.npy", mmap_mode="r")
@@ -140,6 +141,7 @@ def read(folder: Path) -> tuple[list[str], np.ndarray]:
         if (folder / RECORD).is_file():
             record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         expected = record.get("files", 1 if not samples else len(samples))
+        sound &= folder.stat().st_ino == own  # else it is partly one text, partly another
     except Exception as problem:  # numpy and zipfile each raise their own for a broken file
         raise UserError(f"{show(folder)} cannot be read ({problem}): {again}") from None
     if samples and len(samples) != expected:

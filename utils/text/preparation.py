@@ -17,7 +17,17 @@ import numpy as np
 from tqdm import tqdm
 
 from utils.errors import UserError
-from utils.files import RESERVED, data_folder, lock, preparing, remove, show, swap, tidy
+from utils.files import (
+    RESERVED,
+    data_folder,
+    lock,
+    name_in_errors,
+    preparing,
+    remove,
+    show,
+    swap,
+    tidy,
+)
 from utils.text.encoding import decode_file
 from utils.words import count
 
@@ -133,22 +143,28 @@ def write(folder: Path, alphabet: np.ndarray, codes: np.ndarray, form: str) -> i
         )
     lines = split_lines(alphabet, codes) if form == "one_hot" else [codes]
     partial = preparing(folder)
-    partial.mkdir()
     try:
-        np.save(partial / "alphabet.npy", alphabet)
-        if form == "codes":
-            np.save(partial / "codes.npy", codes)
-        else:
-            one_hot = np.eye(len(alphabet), dtype=np.uint8)  # row c is the vector of code c
-            digits = max(4, len(str(len(lines) - 1)))
-            for index, line in enumerate(tqdm(lines, desc="samples", unit="line", disable=None)):
-                np.save(partial / f"sample_{index:0{digits}}.npy", one_hot[line])  # (T, V)
-        record = {"characters": len(codes), "files": len(lines)}
-        (partial / RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
-        swap(folder)
+        with name_in_errors(folder):
+            partial.mkdir()
+            np.save(partial / "alphabet.npy", alphabet)
+            if form == "codes":
+                np.save(partial / "codes.npy", codes)
+            else:
+                write_samples(partial, lines, len(alphabet))
+            record = {"characters": len(codes), "files": len(lines)}
+            (partial / RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
+            swap(folder)
     finally:
         remove(partial)
     return len(lines)
+
+
+def write_samples(folder: Path, lines: list[np.ndarray], vocabulary: int) -> None:
+    """Writes the codes of each line as one-hot vectors: sample_0000.npy, ..., (T, V) each."""
+    one_hot = np.eye(vocabulary, dtype=np.uint8)  # row c is the vector of code c
+    digits = max(4, len(str(len(lines) - 1)))
+    for index, line in enumerate(tqdm(lines, desc="samples", unit="line", disable=None)):
+        np.save(folder / f"sample_{index:0{digits}}.npy", one_hot[line])
 
 
 def make_name(stem: str) -> str:

@@ -174,10 +174,14 @@ def claim(run: Run) -> Iterator[None]:
         raise UserError(
             f"{run.name} is being trained by {who}: wait for it, or take another --ckpt_name"
         ) from None
+    except OSError as problem:
+        if problem.errno not in files.UNLOCKED:
+            raise
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         who = f"process {os.getpid()} on {platform.node()} since {since}"
-        owner.write_text(who, encoding="utf-8")
+        with files.name_in_errors(owner):
+            owner.write_text(who, encoding="utf-8")
         yield
     finally:
         for file in (owner, lock):

@@ -85,7 +85,7 @@ def repository(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "ROOT", root)
     few = [images.take(slice(160)) for images in mnist.digits("digits")]
     monkeypatch.setattr(mnist, "_load_small", lambda: few)
-    monkeypatch.setattr(mnist, "_load_mnist", lambda: few)
+    monkeypatch.setattr(mnist, "_load_relative", lambda dataset: few)
     return root
 
 

@@ -133,6 +133,6 @@ def test_a_loaded_model_is_in_evaluation_mode_and_learns_on_in_training_mode(
     monkeypatch.setattr(VAETask, "step", watch)
     monkeypatch.setattr("solver.build_model", lambda *_: model)
     small = "--dataset mnist --images 64 --batch_size 32 --epochs 1 --z_dim 2 --device cpu"
-    monkeypatch.setattr(mnist, "_load_mnist", mnist._load_small)
+    monkeypatch.setattr(mnist, "_load_relative", lambda dataset: mnist._load_small())
     assert TRAINABLE["vae beta_vae"].train(*small.split()) == 0
     assert modes == [True, True]
