@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from tests.helpers.small_models import small_models
 from utils import files
 from utils.text.data import Text
 
+# A shell ignores Ctrl-C for what it starts in the background, and so would all that is tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # small models: a second thread only waits for the first
 
 # How many cases tests/test_fuzz.py tries: --hypothesis-profile takes another of these names.

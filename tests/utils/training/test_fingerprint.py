@@ -54,7 +54,9 @@ def test_a_changed_text_is_refused(changed, says, repository, capsys):
     refused = capsys.readouterr().err
     assert f"error: the data has changed since the run began ({says}): put back" in refused
     assert write_samples() == 2
-    expected = f"error: data/book is not the text this model was trained on: {says}\n"
+    expected = (
+        f"error: data/book is not the text this model was trained on: {says}; or give a --prompt\n"
+    )
     assert capsys.readouterr().err == expected
     prepare(TEXT, "--format", "codes")  # the same text in the other form
     assert train("--resume", "--training.epochs", "2") == 0
@@ -77,17 +79,17 @@ def test_changed_pictures_are_refused(repository, capsys):
     file = files.ROOT / "mine.npz"
     np.savez(file, images=pixels)
     vae = TRAINABLE["vae beta_vae"]
-    small = "--network digits --batch_size 8 --epochs 1 --z_dim 2 --device cpu --held_out 4"
+    small = "--network digits --batch_size 8 --epochs 1 --z_dim 2 --device cpu"
     assert vae.train("--data", str(file), *small.split()) == 0
     other = pixels.copy()
     other[17, 3, 3] ^= 64
     for there, says in ((other, "another content"), (pixels[1:], "training pictures 35, not 36")):
         np.savez(file, images=there)
         capsys.readouterr()
-        assert vae.train("--resume", "--epochs", "2") == 2
+        assert vae.train("--resume", "--data", str(file), "--epochs", "2") == 2
         assert says in capsys.readouterr().err
     np.savez(file, images=pixels)
-    assert vae.train("--resume", "--epochs", "2") == 0
+    assert vae.train("--resume", "--data", str(file), "--epochs", "2") == 0
 
 
 def test_a_digest_is_that_of_the_content_alone(repository):
