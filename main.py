@@ -241,8 +241,11 @@ def find_pictures(solver: Solver, overrides: Overrides) -> Images:
 
 
 def find_enough(images: Images, solver: Solver) -> Images:
-    """Returns pictures to learn a turn from: these, or all of the run's own if these are few."""
-    if len(images) >= FEW:
+    """Returns pictures to learn a turn from: these, or all of the run's own if these are few.
+
+    A path of the run's own is not opened unasked (`ensure_named`).
+    """
+    if len(images) >= FEW or solver.config.data.data is not None:
         return images
     others = load_whole(solver.config.data, solver.model.shape)
     if len(others) <= len(images):

@@ -13,6 +13,7 @@ import copy
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import struct
@@ -40,6 +41,7 @@ from utils.digits import testing
 from utils.errors import LONGEST
 from utils.text.data import DataConfig, decode, load_text
 from utils.words import escape
+from vae import training
 
 ROOMS = ("models", "utils", "vae", "benchmarks")
 
@@ -59,6 +61,7 @@ def as_commands(every_run, tmp_path_factory, request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "ROOT", root)
         patch.setattr(testing, "EVALUATED", 100)
+        patch.setattr(training, "WEIGHTED_DRAWS", 1)
         patch.chdir(root)
         ladder = ["--dataset=digits", "--network=ladder", "--ckpt_name=ladder"]
         call(COMMANDS["main"].main, [*COMMANDS["main"].small, *ladder])
@@ -299,6 +302,14 @@ LOADING = [
 ]
 
 
+def brief(command: Command, argv: list[str]) -> list[str]:
+    """Returns the options that make what is asked for short, of those that have an effect on it."""
+    short = {"--num_samples": 1, "--length": 4, "--device": "cpu"}
+    if command.name == "main" and argv[0].partition("=")[2] not in USES.of("num_samples"):
+        del short["--num_samples"]
+    return [f"{option}={value}" for option, value in short.items() if command.takes(option)]
+
+
 @st.composite
 def bad_checkpoints(draw: st.DrawFn, run: str, name: str) -> bytes:
     """A run's file damaged, another one in its place, or one with an entry of another kind."""
@@ -337,11 +348,7 @@ def test_checkpoints(data, as_commands):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / file).write_bytes(content)
-    short = {"--num_samples": 1, "--length": 4, "--device": "cpu"}
-    if "--task" in argv[0] and argv[0].partition("=")[2] not in USES.of("num_samples"):
-        del short["--num_samples"]
-    argv += [f"{o}={value}" for o, value in short.items() if command.takes(o)]
-    survives(command, argv, as_commands)
+    survives(command, [*argv, *brief(command, argv)], as_commands)
 
 
 # Checkpoints that are wrong in one place, anywhere in them, by kind
@@ -391,39 +398,35 @@ CHANGES = {
     "spread": lambda tensor: tensor.new_ones(1).expand(tensor.shape),
     "list": torch.Tensor.tolist,
     "learning": lambda tensor: tensor.float().requires_grad_(),
-    "packed": lambda tensor: torch.quantize_per_tensor(tensor.float(), 0.1, 0, torch.qint8),
 }
 # A training with these is a long one, not a wrong one.
 LONG = {"epochs", "batches", "steps"}
 
 
-@st.composite
-def changed_checkpoints(draw: st.DrawFn, content: dict) -> dict:
-    """A checkpoint with something else at one, two or three places, at any depth."""
-    for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
+def change(content: dict, rng: random.Random) -> None:
+    """Puts something else at one, two or three places of a checkpoint, at any depth."""
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
         holder: Any = content
         while True:
-            keys = list(holder) if isinstance(holder, dict) else range(len(holder))
-            key = draw(st.sampled_from(sorted(keys, key=str)))
+            keys = sorted(holder if isinstance(holder, dict) else range(len(holder)), key=str)
+            if holder is content:  # most of it is in these
+                keys += [name for name in ("model", "config", "training") if name in content] * 5
+            key = rng.choice(keys)
             inner = holder[key]
-            deeper = isinstance(inner, dict | list) and len(inner) > 0
-            if not deeper or draw(st.integers(0, 4)) == 0:
+            if not (isinstance(inner, dict | list) and inner) or rng.random() < 0.2:
                 break
             holder = inner
-        how = draw(st.sampled_from(["odd", "change", "change", "drop", "add"]))
+        how = rng.choice(["odd", "change", "change", "drop", "add"])
+        odd = copy.deepcopy(rng.choice(ODD))
         if isinstance(inner, torch.Tensor) and how in ("odd", "change"):
             with contextlib.suppress(RuntimeError):  # not every change is one of every tensor
-                holder[key] = CHANGES[draw(st.sampled_from(sorted(CHANGES)))](inner)
-        elif how == "drop" and isinstance(holder, dict):
+                holder[key] = rng.choice(list(CHANGES.values()))(inner)
+        elif how == "drop" and isinstance(holder, dict) and len(content) > 1:
             del holder[key]
         elif how == "add" and isinstance(holder, dict):
-            holder[draw(st.sampled_from(["more", "\x1b[2J", 7]))] = draw(st.sampled_from(ODD))
+            holder[rng.choice(["more", "\x1b[2J", 7])] = odd
         else:
-            odd = draw(st.sampled_from(ODD))
             holder[key] = 2 if key in LONG and type(odd) is int else odd
-        if not content:
-            break
-    return content
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -446,17 +449,16 @@ def test_bad_checkpoints(data, kind, as_commands):
     content = torch.load(source, weights_only=True)
     if "config" in content:
         content["config"]["model"]["name"] = "fuzzed"
-    content = data.draw(changed_checkpoints(content))
+        content["config"]["training"]["epochs"] = 1 + resumed  # it has one, and goes on for another
+    change(content, random.Random(data.draw(st.integers(0, 2**32), label="seed")))
     shutil.rmtree(root / "checkpoints" / "fuzzed", ignore_errors=True)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.save(content, file)
     except (RuntimeError, NotImplementedError, ValueError, RecursionError):
         reject()  # torch has its limits
-    short = {"--num_samples": 1, "--length": 4, "--device": "cpu"}
-    argv = [*argv, *(f"{o}={v}" for o, v in short.items() if COMMANDS[command].takes(o))]
     try:
-        survives(COMMANDS[command], argv, as_commands)
+        survives(COMMANDS[command], [*argv, *brief(COMMANDS[command], argv)], as_commands)
     finally:
         if kind == "classifier":
             shutil.copy(CLASSIFIER, file)

@@ -1,5 +1,6 @@
 """What is promised of a run, as benchmarks/trust proves it: shipped, made again, killed."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from benchmarks.trust import reproduce, ship
+from benchmarks.trust import fuzz, reproduce, ship
+from tests.helpers.every_command import RUNS
 from tests.helpers.repository import REPOSITORY
 from tests.helpers.text_commands import TEST, TRAIN, small
 from utils.config import read_json
@@ -57,3 +59,11 @@ def test_killed_it_loses_no_epoch():
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "| in a save | 2 |" in done.stdout
+
+
+def test_the_fuzzing_knows_every_kind():
+    """Those of tests/test_fuzz.py, and bad checkpoints of everything that can be trained."""
+    source = (REPOSITORY / "tests" / "test_fuzz.py").read_text(encoding="utf-8")
+    tests = set(re.findall(r"^def (test_\w+)", source, flags=re.MULTILINE))
+    assert {test.partition("[")[0] for test in fuzz.KINDS.values()} == tests
+    assert set(fuzz.MODELS) == {*RUNS, "ladder", "classifier"}

@@ -23,6 +23,16 @@ from vae.latents import encode
 from vae.networks import VAE
 
 
+def ensure_numbers(values: torch.Tensor, *, failed: bool = False) -> torch.Tensor:
+    """Returns the values. UserError where they are not all finite: latents may tell nothing."""
+    if failed or not values.isfinite().all():
+        raise UserError(
+            "the latents of these pictures are all alike, or beyond all numbers, so no turn can be "
+            "learned from them: take another --ckpt_name"
+        )
+    return values
+
+
 @dataclass(frozen=True)
 class Whitening:
     """The linear map of latents z (N, Z) to mean 0 and covariance I, and its inverse."""
@@ -35,7 +45,9 @@ class Whitening:
         """Computes the map from the posteriors (N, Z) of many pictures."""
         covariance = torch.cov(mu.double().T).reshape(mu.shape[1], -1)
         covariance += torch.diag(logvar.double().exp().mean(dim=0))
-        return Whitening(mu.double().mean(dim=0), torch.linalg.cholesky(covariance))
+        root, failed = torch.linalg.cholesky_ex(covariance)
+        ensure_numbers(root, failed=bool(failed))
+        return Whitening(mu.double().mean(dim=0), root)
 
     def whiten(self, z: torch.Tensor) -> torch.Tensor:
         return torch.linalg.solve_triangular(self.root, (z - self.mean).double().T, upper=False).T
@@ -47,7 +59,7 @@ class Whitening:
 def find_by_regression(white: torch.Tensor, yaw: torch.Tensor) -> torch.Tensor:
     """Finds the unit vector (Z,) along which the yaw (N,) of white latents (N, Z) grows."""
     slope = (white - white.mean(dim=0)).T @ (yaw - yaw.mean()).double()
-    return slope / slope.norm()
+    return ensure_numbers(slope / slope.norm())
 
 
 def find_by_mirroring(white: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
@@ -55,7 +67,7 @@ def find_by_mirroring(white: torch.Tensor, mirrored: torch.Tensor) -> torch.Tens
 
     It is the first principal axis of the differences, which have mean zero by symmetry.
     """
-    return torch.linalg.svd(white - mirrored, full_matrices=False).Vh[0]
+    return torch.linalg.svd(ensure_numbers(white - mirrored), full_matrices=False).Vh[0]
 
 
 @dataclass(frozen=True)

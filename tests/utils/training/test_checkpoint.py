@@ -217,7 +217,7 @@ def runs(every_run, tmp_path_factory):
         yield root / "checkpoints"
 
 
-def refuse(runs, kind, change, file="best.pt"):
+def refuse(runs, kind, change, file="best.pt", names="error: checkpoints/bad/"):
     """Loads a run's checkpoint with a change in every way; each must be refused in one line."""
     content = dict(torch.load(runs / kind / file, weights_only=True))
     content["config"]["model"]["name"] = "bad"
@@ -239,7 +239,7 @@ def refuse(runs, kind, change, file="best.pt"):
     assert time.perf_counter() - began < 10
     assert outcome.status == 2, (outcome, name, argv)
     assert outcome.err.count("\n") == 1
-    assert outcome.err.startswith("error: checkpoints/bad/"), outcome.err
+    assert outcome.err.startswith(names), outcome.err
     assert len(outcome.err) <= 301
     return outcome.err
 
@@ -261,3 +261,86 @@ def test_an_alphabet_or_a_shape_that_is_none_is_refused(name, value, runs):
     kinds = ("lstm", "tcn", "transformer") if name == "alphabet" else ("vae",)
     for kind in kinds:
         refuse(runs, kind, {name: value})
+
+
+# What a training goes on from
+
+
+def optimizer_of(content):
+    return next(iter(content["training"]["task"]["optimizers"].values()))
+
+
+def longer_moments(content):
+    moments = optimizer_of(content)["state"][0]
+    name = next(name for name in moments if name != "step")
+    moments[name] = torch.cat([moments[name]] * 2)
+
+
+def negative_squares(content):
+    moments = optimizer_of(content)["state"][0]
+    for name in {"exp_avg_sq", "square_avg"} & moments.keys():
+        moments[name] = -torch.ones_like(moments[name])
+
+
+def place(**values):
+    return lambda content: content["training"]["place"].update(values)
+
+
+def own(content):
+    return content["training"]["task"]["ranks"]
+
+
+GOING_ON = {
+    "nothing": lambda content: content.update(training={}),
+    "no task": lambda content: content["training"].update(task={}),
+    "before the first": place(index=-1),
+    "beyond the last": place(index=10**9),
+    "half a batch": place(index=0.5),
+    "negative seconds": place(seconds=-1.0),
+    "other rows": lambda content: content["training"]["place"]["history"][0].pop("seconds"),
+    "more rows": lambda content: content["training"]["place"]["history"].append({}),
+    "rows of text": place(history=["epoch 1"]),
+    "text in a row": lambda content: content["training"]["place"]["history"][0].update(step="x"),
+    "a later epoch": lambda content: content.update(epoch=7),
+    "moments": longer_moments,
+    "squares": negative_squares,
+    "one moment less": lambda content: optimizer_of(content)["state"].pop(0),
+    "no rate": lambda content: optimizer_of(content)["param_groups"][0].pop("lr"),
+    "no groups": lambda content: optimizer_of(content).update(param_groups=[]),
+    "no optimisers": lambda content: content["training"]["task"].update(optimizers={}),
+    "short generator": lambda content: own(content)["random"].update(cpu=torch.zeros(9).byte()),
+    "wrong generator": lambda content: own(content)["random"].update(
+        cpu=torch.full_like(own(content)["random"]["cpu"], 255)
+    ),
+    "no ranks": lambda content: content["training"]["task"].pop("ranks"),
+    "another run": lambda content: content["config"]["model"].update(name="other"),
+}
+
+
+@pytest.mark.parametrize("change", GOING_ON.values(), ids=GOING_ON)
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_training_does_not_go_on_from_what_is_none(kind, change, runs):
+    if change is negative_squares and kind == "transformer":
+        pytest.skip("its first optimiser keeps no squares of the first weights")
+    refuse(runs, kind, change, "last.pt", names="error: ")
+
+
+@pytest.mark.parametrize("task", ["reconstruction", "rotate", "latent_analysis"])
+def test_a_path_in_a_checkpoint_is_not_opened(task, runs):
+    """Neither by a task nor by --resume; a share would take note of it, a pipe would wait."""
+    trap = runs.parent / "trap"
+    if hasattr(os, "mkfifo") and not trap.exists():
+        os.mkfifo(trap)
+    for file in ("best.pt", "last.pt"):
+        content = torch.load(runs / "vae" / file, weights_only=True)
+        content["config"]["model"]["name"] = "stranger"
+        content["config"]["data"]["data"] = str(trap)
+        (runs / "stranger").mkdir(exist_ok=True)
+        torch.save(content, runs / "stranger" / file)
+    main = COMMANDS["main"].main
+    for argv in ([f"--task={task}"], ["--resume", "--epochs=2"]):
+        outcome = call(main, [*argv, "--ckpt_name=stranger"])
+        assert outcome.status == 2
+        assert "only where you name it, too: --data " in outcome.err
+    named = call(main, [f"--task={task}", "--ckpt_name=stranger", "--dataset=faces"])
+    assert "trap" not in named.err
