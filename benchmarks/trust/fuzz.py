@@ -61,7 +61,7 @@ def fuzz(kind: str, *, quick: bool) -> tuple[str, str]:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = make_parser(__doc__).parse_args(argv)
-    with ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1)) as workers:
+    with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
         ends = list(workers.map(lambda kind: fuzz(kind, quick=args.quick), KINDS))
     print("| kind | cases | worked | refused in one line | faults | minutes |")
     print("|---" * 6 + "|")
