@@ -14,9 +14,11 @@ from tests.helpers.small_models import small_models
 from utils import files
 from utils.text.data import Text
 
-# A shell ignores Ctrl-C for what it starts in the background, and so would all that is tested.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell lets what it starts in the background ignore Ctrl-C, nohup a closed terminal; and so
+# would all that is tested.
+for number, usual in {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}.items():
+    if hasattr(signal, number) and signal.getsignal(getattr(signal, number)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, number), usual)
 torch.set_num_threads(1)  # small models: a second thread only waits for the first
 
 # How many cases tests/test_fuzz.py tries: --hypothesis-profile takes another of these names.
