@@ -20,13 +20,13 @@ from utils import files
 from utils.command_line import Call
 from utils.config import override
 from utils.errors import UserError
-from utils.files import make_csv, show, write_whole
+from utils.files import show, write_whole
 from utils.images.data import Images
 from utils.images.figures import draw_animation, draw_pictures, to_bytes, wrap_rows, write_pictures
 from utils.training.checkpoint import load_model
 from utils.training.loop import fit
 from utils.training.run import open_run
-from utils.words import count
+from utils.words import count, make_csv
 from vae.analysis.latents import (
     Analysis,
     analyse,

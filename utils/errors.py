@@ -99,6 +99,22 @@ def end_in_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def hold_signals() -> Iterator[None]:
+    """Lets a signal that ends the command wait until what is inside is done: it must be short."""
+    received, previous = [], {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (n for n in ENDING if signal.getsignal(n) not in IGNORED):
+            previous[number] = signal.signal(number, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
+
+
 def flush_denormals() -> None:
     """Lets the processor take numbers below 1.2e-38 for 0, in this thread and those it starts.
 

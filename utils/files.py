@@ -4,25 +4,24 @@ Every path starts at the project, wherever a command is called from. What is wri
 too, or where --output-dir says; what is read is looked for in both.
 """
 
-import csv
 import errno
 import functools
-import io
 import os
 import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from utils.errors import UserError, say, speaks
+from utils.errors import UserError, hold_signals, say, speaks
 
 ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("data", "checkpoints", "results")  # folders that are written to
 ASKED: Path | None = None  # what --output-dir says
 VARIABLE = "NETWORKS_OUTPUT_DIR"  # in the environment, what --output-dir is on the command line
 # A file system without locks, or one where nobody can make anything.
@@ -55,19 +54,22 @@ def show(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
-def output() -> Path:
-    """Returns where data, checkpoints and results go: to --output-dir, else to $VARIABLE.
+def output(part: str) -> Path:
+    """Returns where a part goes, "data", "checkpoints" or "results": see `choose_output`."""
+    return choose_output(ASKED or os.environ.get(VARIABLE) or None, ROOT)[part]
 
-    Without either that is the project, and where it cannot be written to (a teacher installed it
+
+@functools.cache  # a folder that is chosen for the user is named once, and swept once
+def choose_output(asked: str | Path | None, root: Path) -> dict[str, Path]:
+    """Chooses the folder of each part: below --output-dir, else below $VARIABLE.
+
+    Without either that is the project, and for what cannot be written there (a teacher installed it
     for all) a folder in the user's home. UserError where that is no folder, or a read-only one.
+    What dead processes left there is removed.
     """
-    return choose_output(ASKED or os.environ.get(VARIABLE) or None, ROOT)
-
-
-@functools.cache  # a folder that is chosen for the user is named once
-def choose_output(asked: str | Path | None, root: Path) -> Path:
-    if asked is None and os.access(root, os.W_OK):
-        return root
+    closed = [part for part in PARTS if not is_open(root, part)]
+    if not (asked or closed):
+        return sweep({part: root / part for part in PARTS})
     way = "--output-dir DIR takes another"
     try:
         chosen = Path(asked or Path("~", root.name)).expanduser()
@@ -81,43 +83,58 @@ def choose_output(asked: str | Path | None, root: Path) -> Path:
         raise UserError(f"{chosen} cannot be made ({problem.strerror}): {way}") from None
     if not os.access(chosen, os.W_OK):
         raise UserError(f"{chosen} cannot be written to: {way}")
-    if asked is None and speaks():
-        where = f"data, checkpoints and results go to {chosen}"
-        say(f"note: {root} cannot be written to: {where} ({way})")
-    return chosen.resolve()
+    if not asked and speaks():
+        what = root if len(closed) == len(PARTS) else f"{'/, '.join(closed)}/ of {root}"
+        where = f"{', '.join(closed)} go to {chosen}"
+        say(f"note: {what} cannot be written to: {where} ({way})")
+    chosen = chosen.resolve()
+    return sweep({part: (chosen if asked or part in closed else root) / part for part in PARTS})
+
+
+def is_open(root: Path, part: str) -> bool:
+    """Tells whether a part of the project can be written to, or could be made."""
+    return os.access(root / part if (root / part).is_dir() else root, os.W_OK)
 
 
 def find(*parts: str) -> Path:
     """Finds data or a run: where it would be written to, else in the project, else the former."""
-    own, shipped = output().joinpath(*parts), ROOT.joinpath(*parts)
+    shipped = ROOT.joinpath(*parts)
+    try:
+        own = output(parts[0]).joinpath(*parts[1:])
+    except UserError:
+        if shipped.exists():  # and nothing may have to be written
+            return shipped
+        raise
     return shipped if shipped.exists() and not own.exists() else own
 
 
 def data_folder(name: str) -> Path:
-    return output() / "data" / check_name(name, "the data's name")
+    return output("data") / check_name(name, "the data's name")
 
 
 def checkpoint_folder(run: str) -> Path:
-    return output() / "checkpoints" / check_name(run, "the run's name")
+    return output("checkpoints") / check_name(run, "the run's name")
 
 
 def result_folder(run: str) -> Path:
-    return output() / "results" / check_name(run, "the run's name")
+    return output("results") / check_name(run, "the run's name")
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Writes a file so that it is there whole or not at all: beside it, flushed, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a file so that it is there whole or not at all: beside it, flushed, then renamed.
+
+    Of several processes that write the same file each waits for the other.
+    """
     partial = path.with_name(path.name + ".partial")
-    try:
-        with name_in_errors(path), open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        with name_in_errors(path):
+    with name_in_errors(path), lock(path):
+        try:
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        finally:
+            partial.unlink(missing_ok=True)
     return path
 
 
@@ -166,27 +183,24 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
     file = path.with_name(f".{path.name}.lock")
     held = FileLock(file)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(timeout=1 if wait else 0)
-    except Timeout:
-        if not wait:
-            yield False
-            return
-        say(f"waiting for another process that makes {show(path)}")
-        held.acquire()
-    except OSError as problem:
-        if problem.errno not in UNLOCKED:
-            raise
-        if not wait:
-            yield False
-            return
-    try:
-        yield True
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with hold_signals():  # else one would leave the file
+                held.acquire(timeout=1 if wait else 0)
+        except Timeout:
+            if wait:
+                say(f"waiting for another process that makes {show(path)}")
+                held.acquire()
+        except OSError as problem:
+            if problem.errno not in UNLOCKED:
+                raise
+        yield wait or held.is_locked
     finally:
-        if held.is_locked:
-            with suppress(OSError):  # Windows: another process has it open, and removes it
-                file.unlink()
-        held.release()
+        with hold_signals():
+            if held.is_locked:
+                with suppress(OSError):  # Windows: another process has it open, and removes it
+                    file.unlink()
+            held.release()
 
 
 def preparing(path: Path) -> Path:
@@ -194,36 +208,74 @@ def preparing(path: Path) -> Path:
     return path.with_name(f".{path.name}.preparing")
 
 
+def replaced(path: Path) -> Path:
+    """Names the place beside a folder where it waits until another one stands in its place."""
+    return path.with_name(f".{path.name}.replaced")
+
+
 def swap(path: Path) -> None:
-    """Moves what was made beside a folder there, in place of what was; needs its `lock`."""
-    before = path.with_name(f".{path.name}.replaced")
-    if path.exists():
-        path.rename(before)
-    preparing(path).rename(path)
-    shutil.rmtree(before, ignore_errors=True)
+    """Moves what was made beside a folder there, in place of what was; needs its `lock`.
+
+    Its files are on the disk before they have their name: a power cut leaves the old or the new.
+    """
+    flush(preparing(path))
+    with hold_signals():
+        try:
+            if path.exists():
+                path.rename(replaced(path))
+            preparing(path).rename(path)
+        finally:
+            tidy(path)
+
+
+def flush(folder: Path) -> None:
+    """Has the system write the files of a folder to the disk."""
+    if hasattr(os, "sync"):  # all there is, in one go: file by file takes ten times as long
+        os.sync()
+        return
+    for file in folder.iterdir():
+        with open(file, "rb+") as written:
+            os.fsync(written.fileno())
 
 
 def tidy(path: Path) -> None:
-    """Removes what killed processes left beside a path, and undoes a half-done `swap`.
+    """Removes what a killed process left beside a path, and undoes a half-done `swap`.
 
-    Of the path itself, whose `lock` the caller holds, and of the others there that nobody makes.
+    The caller holds its `lock`.
     """
     path = path.resolve()
-    before = path.with_name(f".{path.name}.replaced")
-    if before.exists() and not path.exists():
-        before.rename(path)
-    for left in [*path.parent.glob(".*.preparing"), *path.parent.glob(".*.replaced")]:
-        owner = path.with_name(left.stem.removeprefix("."))
-        if owner == path:
-            remove(left)
-            continue
-        with lock(owner, wait=False) as free:
-            if free and (owner.exists() or left.suffix == ".preparing"):
-                remove(left)
-    for left in [*path.parent.glob(".preparing-*"), *path.parent.glob("*.partial")]:  # of old
+    if replaced(path).exists() and not path.exists():
+        replaced(path).rename(path)
+    names = f".{path.name}.preparing", f".{path.name}.replaced", f"{path.name}.partial"
+    for name in (*names, f".{path.name}.owner"):
+        remove(path.with_name(name))
+
+
+def sweep(places: dict[str, Path]) -> dict[str, Path]:
+    """Removes what dead processes left in the folders of all parts; returns these.
+
+    What another process has locked stays. Texts and pictures are not looked into, only runs are.
+    """
+    folders = [*places.values(), places["data"] / "images", *places["data"].glob("raw/*/raw")]
+    for part in ("checkpoints", "results"):
+        folders += [*places[part].glob("*/"), *places[part].glob("*/*/")]
+    owners = set()
+    for folder in folders:
+        for left in folder.glob(".*"):
+            if left.suffix in (".preparing", ".replaced", ".lock", ".owner"):
+                owners.add(left.with_name(left.stem.removeprefix(".")))
+        owners |= {left.with_suffix("") for left in folder.glob("*.partial")}
+    links = [path.resolve() for path in places["data"].glob("*") if path.is_symlink()]
+    owners |= {path for path in links if preparing(path).exists() or replaced(path).exists()}
+    for owner in owners:
+        with suppress(OSError, UserError), lock(owner, wait=False) as free:
+            if free:
+                tidy(owner)
+    for left in places["data"].glob(".preparing-*"):  # of earlier versions
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > ABANDONED:
                 remove(left)
+    return places
 
 
 def remove(path: Path) -> None:
@@ -232,12 +284,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def make_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Turns rows of the same columns into the text of a CSV file."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

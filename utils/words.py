@@ -1,9 +1,14 @@
-"""How numbers and texts are put to people: counted in good grammar, with nothing a terminal obeys.
+"""How numbers, texts and tables are written: counted in good grammar, nothing a terminal obeys.
 
 count(1, "picture")             1 picture
 count(73_030, "character")      73,030 characters
 escape("a\\rb\\x1b[2J\\n")         a\\rb\\x1b[2J and a line end
 """
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
 
 # Controls, line separators, what turns the direction of writing (Unicode's Cc, Zl, Zp, bidi), and
 # lone surrogates: a file's name holds them in place of bytes that are no text.
@@ -25,3 +30,12 @@ def escape(text: str) -> str:
     from a model, a file or a name goes through here on its way there.
     """
     return text.translate(ESCAPES)
+
+
+def make_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Turns rows of the same columns into the text of a CSV file."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     table = "\n".join(lines) + "\n"
     print(table)
     if not args.quick:
-        files.write_whole(files.output() / "results" / "aae_benchmark" / "table.md", table.encode())
+        files.write_whole(files.output("results") / "aae_benchmark" / "table.md", table.encode())
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def main(argv: list[str] | None = None) -> None:
     sheet = held_out.floats(slice(60)).unflatten(0, (6, 10))
     print(
         "wrote",
-        show(draw_pictures(sheet, files.output() / "results" / "faces" / "faces.png")),
+        show(draw_pictures(sheet, files.output("results") / "faces" / "faces.png")),
         "\n",
     )
     print_disentanglement(solvers, held_out)

@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     table = "\n".join(lines) + "\n"
     print(table)
     if not args.quick:
-        results, labels = files.output() / "results" / "gan_benchmark", sorted(samples)
+        results, labels = files.output("results") / "gan_benchmark", sorted(samples)
         files.write_whole(results / "table.md", table.encode())
         pictures = torch.stack([samples[label] for label in labels])
         draw_pictures(pictures, results / "samples.png", rows=labels)

@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     table = "\n".join(lines) + "\n"
     print(f"{len(images):,} pictures of {images.source}, bits per dimension\n\n{table}")
     if not args.quick:
-        files.write_whole(files.output() / "results" / "likelihood" / "table.md", table.encode())
+        files.write_whole(files.output("results") / "likelihood" / "table.md", table.encode())
 
 
 if __name__ == "__main__":

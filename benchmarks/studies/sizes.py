@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
         minutes = (time.perf_counter() - began) / 60
         print(f"\n{table}\n{minutes:.1f} minutes on {torch.get_num_threads()} threads")
         if not args.quick:
-            files.write_whole(files.output() / "results" / "sizes" / f"{name}.md", table.encode())
+            files.write_whole(files.output("results") / "sizes" / f"{name}.md", table.encode())
 
 
 if __name__ == "__main__":

@@ -61,6 +61,18 @@ def test_killed_it_loses_no_epoch():
     assert "| in a save | 2 |" in done.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither fork nor SIGKILL")
+def test_killed_in_preparing_or_decoding_what_is_there_is_whole():
+    script = REPOSITORY / "benchmarks" / "trust" / "kill_data.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script), "--quick"],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "| preparing a text | 3 |" in done.stdout
+    assert "| decoding pictures | 3 |" in done.stdout
+
+
 def test_the_fuzzing_knows_every_kind():
     """Those of tests/test_fuzz.py, and bad checkpoints of everything that can be trained."""
     source = (REPOSITORY / "tests" / "test_fuzz.py").read_text(encoding="utf-8")

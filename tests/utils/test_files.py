@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
 
 from utils import files
-from utils.errors import UserError
-from utils.files import check_name, lock, make_csv, preparing, show, swap, tidy, write_whole
+from utils.errors import ENDING, UserError, end_in_order
+from utils.files import check_name, lock, preparing, show, swap, sweep, tidy, write_whole
 from utils.text import preparation
 from utils.text.data import DataConfig, load_text
 
@@ -62,10 +64,6 @@ def test_paths_are_short_inside_the_repository():
     assert check_name("a-1_b.c", "the name") == "a-1_b.c"
 
 
-def test_a_table_has_a_line_for_each_row():
-    assert make_csv([{"a": 1, "b": 0.5}, {"a": 2, "b": 1e-9}]) == "a,b\n1,0.5\n2,1e-09\n"
-
-
 def hold(path, ready):
     with lock(path):
         ready.set()
@@ -112,10 +110,14 @@ def test_where_there_are_no_locks_nothing_is_taken_from_others(tmp_path, monkeyp
         assert free
     with lock(tmp_path / "made", wait=False) as free:
         assert not free
-    theirs = preparing(tmp_path / "other")
-    theirs.mkdir()
-    tidy(tmp_path / "made")
+    theirs = preparing(tmp_path / "data" / "other")
+    theirs.mkdir(parents=True)
+    sweep(parts_of(tmp_path))
     assert theirs.is_dir()
+
+
+def parts_of(root):
+    return {part: root / part for part in files.PARTS}
 
 
 def fill(folder, name):
@@ -154,18 +156,132 @@ def test_a_kill_while_folders_are_swapped_leaves_the_old_or_the_new(
     assert [entry.name for entry in place.parent.iterdir() if entry.name.startswith(".")] == []
 
 
+LEFT = [
+    "data/.text.preparing/sample_0000.npy",
+    "data/.text.lock",
+    "data/images/.0123.npy.preparing",
+    "data/images/0123.npy.partial",
+    "data/raw/MNIST/raw/.train-images-idx3-ubyte.gz.preparing",
+    "checkpoints/.run.lock",
+    "checkpoints/.run.owner",
+    "checkpoints/run/last.pt.partial",
+    "checkpoints/run/.last.pt.lock",
+    "results/run/loss.png.partial",
+    "results/run/faces/0001.png.partial",
+    "disk/.elsewhere.preparing/alphabet.npy",
+]
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_a_command_removes_what_dead_processes_left_and_nothing_else(left, tmp_path):
+    parts, file = parts_of(tmp_path), tmp_path / left
+    for part in parts.values():
+        part.mkdir()
+        (part / "kept").write_text("kept")
+    (tmp_path / "disk" / "elsewhere").mkdir(parents=True)
+    (parts["data"] / "linked").symlink_to(tmp_path / "disk" / "elsewhere")
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("half")
+    sweep(parts)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not file.exists()
+    assert not list(tmp_path.rglob(".*"))
+
+
 def test_left_overs_of_the_living_stay(tmp_path):
-    dead, alive, old = (tmp_path / name for name in ("dead", "alive", ".preparing-x1"))
-    for folder in (preparing(dead), preparing(alive), old):
-        fill(folder, "half")
-    os.utime(old, (1, 1))
-    with lock(alive):
-        tidy(tmp_path / "mine")
-        assert preparing(alive).is_dir()
-    assert not preparing(dead).exists()
-    assert not old.exists()
-    tidy(tmp_path / "mine")
-    assert list(tmp_path.iterdir()) == []
+    parts = parts_of(tmp_path)
+    run = parts["checkpoints"] / "run"
+    run.mkdir(parents=True)
+    parts["data"].mkdir()
+    fill(preparing(parts["data"] / "text"), "half")
+    (run / "last.pt.partial").write_text("half")
+    before = {*tmp_path.rglob("*")}
+    with lock(parts["data"] / "text"), lock(run / "last.pt"):
+        sweep(parts)
+        assert before < {*tmp_path.rglob("*")}
+    sweep(parts)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_text_whose_swap_was_killed_is_back_before_another_is_looked_for(repository, tmp_path):
+    """Else that of the project would be taken for it."""
+    mine = tmp_path / "mine" / "data"
+    mine.mkdir(parents=True)
+    fill(mine / ".tale.replaced", "mine")
+    (repository / "data" / "tale").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "ASKED", tmp_path / "mine")
+        assert (files.find("data", "tale") / "mine").is_file()
+
+
+def test_what_earlier_versions_left_goes_after_an_hour(tmp_path):
+    for name, seconds in {".preparing-new": time.time(), ".preparing-old": 1}.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        os.utime(tmp_path / "data" / name, (seconds, seconds))
+    sweep(parts_of(tmp_path))
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".preparing-new"]
+
+
+def test_a_signal_between_the_renames_of_a_swap_leaves_the_old(tmp_path, monkeypatch):
+    """The old one is back by itself, before any other command."""
+    fill(tmp_path / "made", "old")
+    fill(preparing(tmp_path / "made"), "new")
+    kind = type(tmp_path)
+    rename = kind.rename
+
+    def interrupted(path, target):
+        if path.suffix == ".preparing":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(kind, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        swap(tmp_path / "made")
+    assert [file.name for file in (tmp_path / "made").iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_while_a_lock_comes_or_goes_leaves_no_file(number, tmp_path, monkeypatch):
+    """Nor does it come while what is new takes its place: it ends the command afterwards."""
+    unlink, acquire = type(tmp_path).unlink, FileLock.acquire
+
+    def signalled(usual):
+        def act(*args, **options):
+            signal.raise_signal(number)
+            return usual(*args, **options)
+
+        return act
+
+    for holder, name, usual in ((type(tmp_path), "unlink", unlink), (FileLock, "acquire", acquire)):
+        with monkeypatch.context() as patch, end_in_order():
+            patch.setattr(holder, name, signalled(usual))
+            with pytest.raises(KeyboardInterrupt), lock(tmp_path / "made"):
+                pass
+        assert list(tmp_path.iterdir()) == []
+    fill(tmp_path / "made", "old")
+    fill(preparing(tmp_path / "made"), "new")
+    with monkeypatch.context() as patch, end_in_order():
+        patch.setattr(type(tmp_path), "rename", signalled(type(tmp_path).rename))
+        with pytest.raises(KeyboardInterrupt):
+            swap(tmp_path / "made")
+    assert [file.name for file in (tmp_path / "made").iterdir()] == ["new"]
+    assert [file.name for file in tmp_path.iterdir()] == ["made"]
+
+
+def test_several_writers_of_a_file_wait_for_each_other(tmp_path):
+    """Each leaves a whole one, and none finds that another has moved its own away."""
+    with ThreadPoolExecutor(4) as threads:
+        done = [
+            threads.submit(write_whole, tmp_path / "file", bytes([n % 5]) * 10**5)
+            for n in range(40)
+        ]
+        for each in done:
+            each.result()
+            content = (tmp_path / "file").read_bytes()
+            assert len(content) == 10**5
+            assert len(set(content)) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_link_to_a_disk_that_is_not_there_is_named(tmp_path):
@@ -235,32 +351,66 @@ def test_a_full_disk_leaves_the_text_of_before_and_is_named(prepared, monkeypatc
 def test_output_goes_where_it_is_asked_to(repository, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "ASKED", None)
     monkeypatch.delenv(files.VARIABLE, raising=False)
-    assert files.output() == repository
+    assert files.output("data") == repository / "data"
     monkeypatch.setenv(files.VARIABLE, str(tmp_path / "by variable"))
-    assert files.output() == tmp_path / "by variable"
+    assert files.output("data") == tmp_path / "by variable" / "data"
     monkeypatch.setattr(files, "ASKED", tmp_path / "asked")
-    assert files.output() == tmp_path / "asked"
+    assert files.output("checkpoints") == tmp_path / "asked" / "checkpoints"
     assert files.result_folder("run") == tmp_path / "asked" / "results" / "run"
     (repository / "checkpoints" / "theirs").mkdir(parents=True)
     assert files.find("checkpoints", "theirs") == repository / "checkpoints" / "theirs"
     assert files.find("checkpoints", "mine") == tmp_path / "asked" / "checkpoints" / "mine"
 
 
-def test_a_project_that_is_read_only_writes_to_the_home_and_says_so_once(
-    repository, tmp_path, monkeypatch, capsys
-):
-    access = os.access
-    monkeypatch.setattr(os, "access", lambda p, how: p != repository and access(p, how))
+@pytest.fixture
+def read_only(repository, tmp_path, monkeypatch):
+    """Makes a function that closes parts of the repository to writing; the home is another."""
+    access, closed = os.access, set()
+    monkeypatch.setattr(os, "access", lambda p, how: Path(p) not in closed and access(p, how))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     monkeypatch.delenv(files.VARIABLE, raising=False)
     monkeypatch.setattr(files, "ASKED", None)
     files.choose_output.cache_clear()
-    assert files.output() == files.output() == tmp_path / "home" / repository.name
+    yield lambda *parts: closed.update(repository / part for part in parts)
+    files.choose_output.cache_clear()
+
+
+CLOSED = [
+    (("", "data"), files.PARTS),  # data/ is there, the others would be made
+    (("data",), ("data",)),
+    (("checkpoints", "results"), ("checkpoints", "results")),
+    (("",), ("checkpoints", "results")),
+]
+
+
+@pytest.mark.parametrize(("closed", "elsewhere"), CLOSED)
+def test_what_cannot_be_written_to_goes_to_the_home_and_one_line_says_so(
+    closed, elsewhere, repository, read_only, tmp_path, capsys
+):
+    if "" not in closed:
+        for part in files.PARTS:
+            (repository / part).mkdir(exist_ok=True)
+    read_only(*closed)
+    home = tmp_path / "home" / repository.name
+    for part in files.PARTS:
+        assert files.output(part) == (home if part in elsewhere else repository) / part
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("note: ")
-    assert "cannot be written to" in line
-    files.choose_output.cache_clear()
+    assert f"{', '.join(elsewhere)} go to {home} (--output-dir DIR" in line
+
+
+def test_where_nothing_can_be_written_what_is_there_is_still_found(
+    repository, read_only, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "file"))
+    read_only("", "data")
+    (repository / "data" / "tale").mkdir()
+    assert files.find("data", "tale") == repository / "data" / "tale"
+    with pytest.raises(UserError, match="--output-dir DIR takes another"):
+        files.find("data", "other")
 
 
 @pytest.mark.parametrize("asked", ["file", "file/below", "~nobodyatall/x"])

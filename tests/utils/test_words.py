@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from utils.words import count, escape
+from utils.words import count, escape, make_csv
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,7 @@ def test_no_control_character_is_sent():
     assert escape("a\rb\x1b[2J\x07\x9b\u202e\n\tend") == r"a\rb\x1b[2J\x07\x9b\u202e" + "\n\tend"
     for text in ("plain é 道可道", "👩\u200d🚀", r"a \ stays"):
         assert escape(text) == text
+
+
+def test_a_table_has_a_line_for_each_row():
+    assert make_csv([{"a": 1, "b": 0.5}, {"a": 2, "b": 1e-9}]) == "a,b\n1,0.5\n2,1e-09\n"

@@ -19,7 +19,7 @@ import torch
 
 from utils import files
 from utils.errors import UserError
-from utils.files import lock, show
+from utils.files import lock, preparing, show
 from utils.images.arrays import read_idx
 from utils.images.data import Images, split
 
@@ -47,10 +47,8 @@ def digits(dataset: str) -> tuple[Images, Images]:
 
 def _load_relative(dataset: str) -> tuple[Images, Images]:
     name = RELATIVES[dataset]
-    folder = files.find("data", "raw", name, "raw")
-    shared = files.find("data", "raw", "MNIST", "raw")
-    found = [_find(folder, file) for file in FILES]
-    if None in found and dataset != "mnist" and None not in [_find(shared, file) for file in FILES]:
+    found = _find_four(name)
+    if None in found and dataset != "mnist" and None not in (shared := _find_four("MNIST")):
         arrays = _read_four(shared)
         if _recognise(arrays) == dataset:  # under MNIST's names, in MNIST's folder
             return _make_images(arrays, name)
@@ -58,13 +56,14 @@ def _load_relative(dataset: str) -> tuple[Images, Images]:
         for file, shape in zip(found, FILES.values(), strict=True):
             if file is not None:  # before the others are fetched
                 _read(file, shape)
-        with lock(folder):  # what another process fetches meanwhile is not fetched again
-            _download(folder, name)
-    arrays = _read_four(folder)
+        _download(name)
+        found = _find_four(name)
+    arrays = _read_four(found)
+    folder = found[0].parent
     is_known = [zlib.crc32(a) == known for a, known in zip(arrays, CHECKSUMS, strict=True)]
     if dataset == "mnist" and any(is_known) and not all(is_known):
-        file = _find(folder, list(FILES)[is_known.index(False)])
-        raise UserError(f"{show(file)} is damaged: delete it, or put the original there")
+        file = show(found[is_known.index(False)])
+        raise UserError(f"{file} is damaged: delete it, or put the original there")
     found_set = "mnist" if all(is_known) else _recognise(arrays)
     if found_set != dataset and (found_set or dataset == "mnist"):
         what = RELATIVES.get(found_set, "other pictures of its format")
@@ -75,13 +74,18 @@ def _load_relative(dataset: str) -> tuple[Images, Images]:
     return _make_images(arrays, name)
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    """Finds a file, unpacked or packed."""
-    return next((f for f in (folder / name, folder / f"{name}.gz") if f.is_file()), None)
+def _find(name: str, file: str) -> Path | None:
+    """Finds a file of a set, unpacked or packed: each may be in the project or elsewhere."""
+    places = [files.find("data", "raw", name, "raw", file + ending) for ending in ("", ".gz")]
+    return next((place for place in places if place.is_file()), None)
 
 
-def _read_four(folder: Path) -> list[np.ndarray]:
-    return [_read(_find(folder, name), shape) for name, shape in FILES.items()]
+def _find_four(name: str) -> list[Path | None]:
+    return [_find(name, file) for file in FILES]
+
+
+def _read_four(found: list[Path]) -> list[np.ndarray]:
+    return [_read(file, shape) for file, shape in zip(found, FILES.values(), strict=True)]
 
 
 def _read(file: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -116,37 +120,36 @@ def _make_images(arrays: list[np.ndarray], name: str) -> tuple[Images, Images]:
     )
 
 
-def _download(folder: Path, name: str) -> None:
-    """Lets torchvision fetch the files that are not there."""
+def _download(name: str) -> None:
+    """Lets torchvision fetch the files that are not there. UserError where that fails."""
     from torchvision import datasets  # slow to import
-    from torchvision.datasets.utils import check_integrity, download_url
+    from torchvision.datasets.utils import download_url
 
-    source = getattr(datasets, name)
-    missing = [
-        (f, md5) for f, md5 in source.resources if _find(folder, f.removesuffix(".gz")) is None
-    ]
-    if missing:
-        print(f"downloading {name} to {show(folder)}/")
-    for file, md5 in missing:
-        if not any(
-            _fetch(download_url, f"{mirror}{file}", folder, md5) for mirror in source.mirrors
-        ):
-            if (folder / file).exists() and not check_integrity(folder / file, md5):
-                (folder / file).unlink()  # half a download
-            raise UserError(
-                f"{name} cannot be downloaded: put {', '.join(f for f, _ in source.resources)} "
-                f"into {show(folder)}/, or choose the dataset digits"
-            )
+    source, folder = getattr(datasets, name), files.output("data") / "raw" / name / "raw"
+    print(f"downloading {name} to {show(folder)}/")
+    for file, md5 in source.resources:
+        with lock(folder / file):
+            if _find(name, file.removesuffix(".gz")):  # by another process meanwhile, too
+                continue
+            urls = [f"{mirror}{file}" for mirror in source.mirrors]
+            if not any(_fetch(download_url, url, folder / file, md5) for url in urls):
+                raise UserError(
+                    f"{name} cannot be downloaded: put {', '.join(f for f, _ in source.resources)} "
+                    f"into {show(folder)}/, or choose the dataset digits"
+                )
 
 
-def _fetch(download: Callable[..., None], url: str, folder: Path, md5: str) -> bool:
-    """Fetches a file without a word; tells whether that went well."""
-    silence = io.StringIO()
+def _fetch(download: Callable[..., None], url: str, file: Path, md5: str) -> bool:
+    """Fetches a file without a word, whole or not at all; tells whether that went well."""
+    silence, partial = io.StringIO(), preparing(file)
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            download(url, folder, md5=md5)
+            download(url, file.parent, filename=partial.name, md5=md5)
+        partial.replace(file)
     except (RuntimeError, OSError, HTTPException, EOFError):
         return False
+    finally:
+        partial.unlink(missing_ok=True)
     return True
 
 

@@ -60,7 +60,7 @@ def collect(
         path = files.find("data", "images", f"{digest}.npy")
         found = _open_map(path, shape)
         if found is None:
-            path = files.output() / "data" / "images" / path.name
+            path = files.output("data") / "images" / path.name
             with lock(path):
                 found = _open_map(path, shape)  # written by another process meanwhile
                 if found is None:

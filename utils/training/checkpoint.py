@@ -139,7 +139,7 @@ def find(run: str, epoch: str | None = None) -> Path:
             raise UserError(f"{show(folder)} has no epoch {epoch or 'best'!r}; there is: {there}")
         return path
     if not shipped.is_file():
-        places = {place / "checkpoints" for place in (files.output(), files.ROOT)}
+        places = {files.output("checkpoints"), files.ROOT / "checkpoints"}
         runs = {file.parent.name for place in places for file in place.glob("*/*.pt")}
         runs |= {file.stem for file in (files.ROOT / "pretrained").glob("*.pt")}
         raise UserError(f"no run {run!r}; there is: {', '.join(sorted(runs)) or 'none yet'}")

@@ -16,12 +16,13 @@ import torch
 from tqdm import tqdm
 
 from utils.errors import ENDING, IGNORED, Interrupted, UserError
-from utils.files import make_csv, show, write_whole
+from utils.files import show, write_whole
 from utils.training import checkpoint, distributed
 from utils.training.curves import open_tensorboard
 from utils.training.fitting import check_place, check_weights
 from utils.training.run import Run, list_paths
 from utils.training.task import Batch, Row, Task, read_old_form
+from utils.words import make_csv
 
 TIMINGS = ("seconds", "per_second")  # the last columns of history.csv
 

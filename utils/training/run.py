@@ -163,10 +163,10 @@ def claim(run: Run) -> Iterator[None]:
     The system takes the lock of a process that has died back, so the run is free then.
     """
     run.checkpoints.parent.mkdir(parents=True, exist_ok=True)
-    lock, owner = (run.checkpoints.with_name(f".{run.name}.{end}") for end in ("run", "owner"))
+    lock, owner = (run.checkpoints.with_name(f".{run.name}.{end}") for end in ("lock", "owner"))
     held = FileLock(lock)
     try:
-        held.acquire(timeout=0)
+        held.acquire(timeout=1)  # who looks whether it is free has it for a moment
     except Timeout:
         who = "another process"
         with suppress(OSError):

@@ -5,6 +5,7 @@ import math
 import shutil
 import urllib.request
 import zlib
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from benchmarks.raw_data import find_mnist
 from tests.helpers.repository import REPOSITORY
+from utils import files
 from utils.digits.classifier import load_classifier, measure_accuracy
 from utils.digits.quality import Judge
 from utils.errors import UserError
@@ -169,6 +171,50 @@ def test_half_a_download_is_not_kept(raw, monkeypatch, capsys):
         digits("mnist")
     assert list(raw.iterdir()) == []
     assert capsys.readouterr().err == ""
+
+
+def test_killed_while_it_downloads_it_leaves_no_file_of_a_set(raw, monkeypatch):
+    """What is half there lies beside its place, and the next command removes it."""
+    half = b"half of it"
+
+    def killed(url, root, filename, md5):
+        Path(root, filename).write_bytes(half)
+        raise SystemExit
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", killed)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(SystemExit):
+            digits("mnist")
+    assert [file.read_bytes() for file in raw.glob(".*.preparing")] == [half]
+    assert not list(raw.glob("[!.]*"))
+    files.choose_output.cache_clear()
+    files.output("data")
+    assert list(raw.iterdir()) == []
+
+
+def test_what_a_read_only_project_lacks_is_fetched_elsewhere(raw, monkeypatch, tmp_path):
+    """Its own files are read where they are."""
+    shapes = ((600, 28, 28), (600,), (100, 28, 28), (100,))
+    monkeypatch.setattr(mnist, "FILES", dict(zip(mnist.FILES, shapes, strict=True)))
+    theirs = raw.parents[1] / "FashionMNIST" / "raw"
+    theirs.mkdir(parents=True)
+    write_relative(theirs, 0.286, packed=True)
+    lacking = ["t10k-labels-idx1-ubyte.gz", "train-images-idx3-ubyte.gz"]
+    for name in lacking:
+        (theirs / name).rename(tmp_path / name)
+
+    def fetch(url, root, filename, md5):
+        Path(root).mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / url.rpartition("/")[2], Path(root, filename))
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", fetch)
+    monkeypatch.setattr(files, "ASKED", tmp_path / "mine")
+    training, test = digits("fashion_mnist")
+    assert (len(training), len(test)) == (600, 100)
+    mine = tmp_path / "mine" / "data" / "raw" / "FashionMNIST" / "raw"
+    assert sorted(file.name for file in mine.iterdir()) == lacking
+    assert len(list(theirs.iterdir())) == 2
 
 
 def test_digits_are_a_fixed_shuffled_fifth_apart():
