@@ -17,6 +17,7 @@ PACKAGE_OF = {
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "charset_normalizer": "charset-normalizer",
+    "markdown_it": "markdown-it-py",
 }
 
 
@@ -42,7 +43,8 @@ def test_ci_runs_the_first_commands_of_the_readme():
 
 def test_every_import_is_a_dependency():
     """A package that another one happens to bring along must still be named."""
-    packages = {line.split(">=")[0] for line in LISTED}
+    extras = SETTINGS["project"].get("optional-dependencies", {}).values()
+    packages = {line.split(">=")[0] for line in [*LISTED, *(p for extra in extras for p in extra)]}
     own = {path.name.removesuffix(".py") for path in REPOSITORY.iterdir()}
     missing = [
         f"{file.relative_to(REPOSITORY)} imports {name}"

@@ -2,13 +2,15 @@
 
 With one layer of latents, each is read off the picture by itself: it cannot depend on the values
 that were sampled for the others. Here there are three layers, and encoder and decoder meet at each
-(Sønderby et al. 2016, "Ladder variational autoencoders"):
+(Sønderby et al. 2016, "Ladder variational autoencoders"). From what the encoder made of a picture x
+(`seen`), `LadderDecoder.sample` draws
 
     q(z|x) = q(z1|x) q(z2|z1, x) q(z3|z1, z2, x)
 
-z1 are Z latents at the top, z2 four maps of 7 x 7, z3 two of 14 x 14. The encoder keeps its
-features of each size. When the decoder, which knows the layers above, has come to that size, the
-posterior of the next latents is computed from both: what has been told is not told again.
+z1 (`top`) are Z latents at the top, z2 (`coarse`) four maps of 7 x 7, z3 (`fine`) two of 14 x 14;
+the paper counts them from below. The encoder keeps its features of each size. When the decoder,
+which knows the layers above, has come to that size, the posterior of the next latents is computed
+from both: what has been told is not told again.
 
 The prior of every latent is N(0, 1). A hierarchy's p(z2|z1) = N(m, s^2) is this with a decoder that
 adds s z2 to features which hold m already: so the KL is the sum that it is without a ladder. Here s

@@ -1,11 +1,13 @@
 """What a variational autoencoder minimises, term by term.
 
-    loss = reconstruction + beta * KL(q(z|x) || p(z))
+For pictures x and latents z, `vae.training.VAETask.objective` computes
+
+    total = reconstruction + beta KL(q(z|x) || p(z))
 
 Both are summed over pixels or latents and averaged over the batch; beta is the only weight, and
-at 1 the loss is the negative evidence lower bound (Kingma & Welling 2014, equation 7). Code that
-averages the reconstruction over D values and the KL over Z latents trains with our beta at its own
-beta * D / Z: for 64 x 64 colour pictures and 20 latents, its 0.01 is our 6.1.
+at 1 the loss is the negative evidence lower bound (Kingma & Welling 2014, section 2.3, equation 7).
+Code that averages the reconstruction over D values and the KL over Z latents trains with our beta
+at its own beta * D / Z: for 64 x 64 colour pictures and 20 latents, its 0.01 is our 6.1.
 
 All of it is computed in float32 at least, whatever the precision of what is given: sums over
 thousands of pixels need more than the 8 bits of a bfloat16.
@@ -30,11 +32,16 @@ def exact(*tensors: torch.Tensor) -> list[torch.Tensor]:
 def reconstruction(logits: torch.Tensor, x: torch.Tensor, likelihood: str) -> torch.Tensor:
     """Computes -log p(x|z) of every picture: logits and x (B, C, H, W), x in [0, 1] -> nats (B,).
 
-    categorical: exact, for pictures of L levels 0, 1 / (L - 1), ..., 1: logits (B, C, H, W, L), and
-    -log of the softmax at the pixel's own level. Equal logits give log L for each pixel.
-    bernoulli: a pixel is the probability of white, -x log p - (1 - x) log(1 - p). It is least at
-    p = x, where it is not zero unless the pixel is black or white.
-    gaussian: sigma 1 about p = sigmoid(logits), half the squared error, without the constant.
+    With p (`logits`) the sigmoid of the logits, for categorical their softmax, a pixel costs
+
+        nats = -x log p - (1 - x) log(1 - p)        bernoulli
+        nats = 1/2 (p - x)^2                        gaussian
+        nats = -log p_x                             categorical
+
+    bernoulli: a pixel is the probability of white. Its cost is least at p = x, where it is not zero
+    unless the pixel is black or white. gaussian: sigma 1 about p, without the constant.
+    categorical: exact, for pictures of L levels 0, 1 / (L - 1), ..., 1: logits (B, C, H, W, L), p
+    at the pixel's own level. Equal logits give log L for each pixel.
     ValueError for another likelihood, and for pictures of another shape than the logits.
     """
     if logits.shape[: x.dim()] != x.shape:
@@ -55,7 +62,9 @@ def reconstruction(logits: torch.Tensor, x: torch.Tensor, likelihood: str) -> to
 
 
 def kl_per_dim(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
-    """Computes KL(N(mu, exp(logvar)) || N(0, 1)) of every latent: (B, Z) each -> nats (B, Z).
+    """Computes the KL to the prior of every latent: mu, logvar (B, Z) each -> nats (B, Z).
+
+        KL(N(mu, exp(logvar)) || N(0, 1)) = 1/2 (mu^2 + exp(logvar) - 1 - logvar)
 
     Kingma & Welling 2014, appendix B. Zero exactly where the posterior is the prior.
     """
@@ -64,7 +73,12 @@ def kl_per_dim(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
 
 
 def log_normal(z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
-    """Computes log N(z; mu, exp(logvar)), elementwise, in nats."""
+    """Computes the log density of a normal distribution, elementwise, in nats.
+
+        log N(z; mu, exp(logvar)) = -1/2 (log(2 pi) + logvar + (z - mu)^2 / exp(logvar))
+
+    z, mu and logvar have any shapes that broadcast.
+    """
     z, mu, logvar = exact(z, mu, logvar)
     return -0.5 * (math.log(2 * math.pi) + logvar + (z - mu) ** 2 * torch.exp(-logvar))
 
@@ -74,12 +88,16 @@ def decompose_kl(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Computes the three parts of the mean KL (Chen et al. 2018, equation 2), numbers in nats.
 
-    index-code mutual information   E log q(z|x) - log q(z)
-    total correlation               E log q(z) - sum_j log q(z_j)      what beta-TCVAE weighs
-    dimension-wise KL               E sum_j log q(z_j) - log p(z_j)
+        information    = E [log q(z|x) - log q(z)]          index-code mutual information
+        correlation    = E [log q(z) - Σ_j log q(z_j)]      total: what beta-TCVAE weighs
+        dimension_wise = E [Σ_j (log q(z_j) - log p(z_j))]  the KL of each latent by itself
 
     z, mu, logvar (B, Z). q(z) is estimated from the batch by minibatch-weighted sampling (appendix
-    C.1): log q(z) = log 1 / (N B) sum_b q(z | x_b), for `images` N pictures in all. The sum of the
+    C.1), for N (`images`) pictures in all:
+
+        log q(z) = log(1/(N B) Σ_b q(z|x_b))
+
+    The sum of the
     three is the one-sample estimate of the KL, whatever q(z) was taken for; the second alone is too
     high by about (Z - 1) log N, a constant, which no gradient sees.
     """
@@ -97,6 +115,8 @@ def decompose_kl(
 
 def warm_up(beta: float, step: int, steps: int) -> float:
     """Returns beta at a step in 1, 2, ...: a straight line from 0 to its full value after `steps`.
+
+        beta(step) = beta min(1, step / steps)
 
     With beta 4 and 4 steps: 1, 2, 3, 4, 4, 4. With 0 steps it has its full value from the start.
     """
@@ -116,7 +136,9 @@ def log_importance_weights(
     mu: torch.Tensor,
     logvar: torch.Tensor,
 ) -> torch.Tensor:
-    """Computes log p(x|z) + log p(z) - log q(z|x) of every picture: z (B, Z) -> nats (B,).
+    """Computes the log of the weight w of every picture: z (B, Z) -> nats (B,).
+
+        log w = log p(x|z) + log p(z) - log q(z|x)
 
     Its mean over z ~ q(z|x) is the evidence lower bound; that of its exponential is p(x) (Burda et
     al. 2016, "Importance weighted autoencoders").
@@ -126,13 +148,22 @@ def log_importance_weights(
 
 
 def importance_weighted_bound(log_weights: torch.Tensor) -> torch.Tensor:
-    """Computes log 1/K sum_k exp(w_k), w (K, B) -> (B,) (Burda et al. 2016, equation 8).
+    """Computes a bound by K weights w (`log_weights`, (K, B)) -> (B,).
 
-    A lower bound on log p(x), the evidence lower bound at K = 1, and never looser with more.
+        bound = log(1/K Σ_k w_k)
+
+    A lower bound on log p(x) (Burda et al. 2016, section 3, equation 8): the evidence lower bound
+    at K = 1, and never looser with more.
     """
-    return torch.logsumexp(*exact(log_weights), dim=0) - math.log(len(log_weights))
+    K = len(log_weights)
+    return torch.logsumexp(*exact(log_weights), dim=0) - math.log(K)
 
 
 def bits_per_dim(nats: float, shape: tuple[int, ...]) -> float:
-    """Converts nats of a whole picture (C, H, W) into bits for each of its C H W values."""
+    """Converts nats of a whole picture (C, H, W) into bits for each of its D (`prod`) values.
+
+        bits = nats / (D log 2)
+
+    A bit is log 2 nats.
+    """
     return nats / (math.prod(shape) * math.log(2))

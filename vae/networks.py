@@ -188,7 +188,9 @@ def split_levels(logits: torch.Tensor, levels: int | None) -> torch.Tensor:
 def reparametrise(
     mu: torch.Tensor, logvar: torch.Tensor, epsilon: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Samples z ~ N(mu, exp(logvar)) as mu + sigma * epsilon (Kingma & Welling 2014, section 2.4).
+    """Samples z ~ N(mu, exp(logvar)) with noise from N(0, 1) (Kingma & Welling 2014, section 2.4).
+
+        z = mu + exp(logvar / 2) * epsilon          exp(logvar / 2) is sigma
 
     A random number has no derivative with respect to the mean of its distribution. Written as a
     fixed function of mu, logvar and noise from outside, it has: 1 and sigma / 2 * epsilon.

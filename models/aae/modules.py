@@ -2,7 +2,13 @@
 
 Makhzani et al. 2015, "Adversarial autoencoders": a discriminator tells the encoder's latents from
 samples of the prior N(0, I), and the encoder learns to make them alike. So the decoder can turn
-samples of the prior into pictures.
+samples of the prior into pictures. With D (`discriminator`), lambda (`weight`), latents z and
+samples p (`randn_like`) of the prior, `models.aae.train.AAETask.step` has the autoencoder minimise
+the first line and D the second, by `utils.digits.training.real_loss` and
+`utils.digits.training.fake_loss`:
+
+    loss = lambda reconstruction + (1 - lambda) E [-log D(z)]
+    discriminator_nats = 1/2 (E [-log D(p)] + E [-log(1 - D(z))])
 
 Run: python models/aae/train.py
 """

@@ -1,7 +1,12 @@
 """A generative adversarial network on digits, fully connected.
 
-Goodfellow et al. 2014, "Generative adversarial nets": a generator turns noise into pictures, a
-discriminator tells them from real ones, each learns from the other.
+Goodfellow et al. 2014, "Generative adversarial nets": a generator G (`generator`) turns noise z
+into pictures, a discriminator D (`discriminator`) tells them from real ones x, each learns from the
+other. `models.gan.train.GANTask.step` has D minimise the first line and G the second (Goodfellow et
+al. 2014, section 3), by `utils.digits.training.real_loss` and `utils.digits.training.fake_loss`:
+
+    discriminator_nats = 1/2 (E [-log D(x)] + E [-log(1 - D(G(z)))])
+    generator_nats = E [-log D(G(z))]           steep where D is sure, as equation 1 is not
 
 Run: python models/gan/train.py
 """

@@ -1,7 +1,8 @@
 """An LSTM written out gate by gate, and the character model around it.
 
 Hochreiter & Schmidhuber 1997, with the forget gate of Gers, Schmidhuber & Cummins 2000 and its
-bias of 1 (Jozefowicz, Zaremba & Sutskever 2015). For one character x_t and the last state h, c:
+bias of 1 (Jozefowicz, Zaremba & Sutskever 2015). For one character x_t and the last state h, c,
+`step` computes:
 
     i_t = σ(W_i x_t + U_i h_{t-1} + b_i)        input gate:   how much to write
     f_t = σ(W_f x_t + U_f h_{t-1} + b_f)        forget gate:  how much to keep

@@ -2,19 +2,20 @@
 
 Autograd would record every operation of every character and add up a gradient of U, as large as
 U itself, T times. Written by hand, the backward pass reads (Hochreiter & Schmidhuber 1997;
-BPTT: Werbos 1990): with dh and dc the gradients of the loss by h_t and c_t, from t = T to 1,
+BPTT: Werbos 1990): with dh and dc the gradients of the loss by h_t and c_t, and dy (`d_out`) that
+by the output h_t, from t = T to 1, `differentiate` computes
 
-    dh    = gradient of the output h_t + da_{t+1} U         what comes from above, and from t + 1
-    dc   += dh * o * (1 - tanh(c)^2)                        since h = o * tanh(c)
-    da_o  = dh * tanh(c) * o * (1 - o)                      a: the gates before σ and tanh
-    da_i  = dc * g * i * (1 - i)                            since c = f * c_{t-1} + i * g
+    dh    = dy_t + da_{t+1} U                   what comes from above, and from t + 1
+    dc   += dh * o * (1 - tanh(c)^2)            since h = o * tanh(c)
+    da_o  = dh * tanh(c) * o * (1 - o)          a: the gates before σ and tanh
+    da_i  = dc * g * i * (1 - i)                since c = f * c_{t-1} + i * g
     da_f  = dc * c_{t-1} * f * (1 - f)
     da_g  = dc * i * (1 - g^2)
-    dc    = dc * f                                          on to t - 1
+    dc    = dc * f                              on to t - 1
 
 All factors beside dh and dc are known after the forward pass, so they are computed for many t at
-once: for a piece of time that the processor's cache holds. After its loop, since
-a_t = W x_t + U h_{t-1} + b, one product each:
+once: for a piece of time that the processor's cache holds. After its loop `differentiate` takes
+one product each, since a_t = W x_t + U h_{t-1} + b:
 
     dU += Σ_t da_t^T h_{t-1},   dW += Σ_t da_t^T x_t,   db += Σ_t da_t,   dx_t = da_t W
 

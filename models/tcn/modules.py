@@ -5,8 +5,8 @@ for sequence modeling", section 3. Level l has dilation 2^l, so the view doubles
 (kernel 2, one convolution a level, for the drawing):
 
     output       . . . . . . . o
-    dilation 4   . . . o-------o         R = 1 + 2 (k - 1) (2^L - 1)
-    dilation 2   . o---o   o---o         with two convolutions of kernel k in each of L levels
+    dilation 4   . . . o-------o
+    dilation 2   . o---o   o---o
     dilation 1   o-o o-o   o-o o-o
     input        x x x x x x x x         nothing to the right of a character is ever looked at
 
@@ -47,14 +47,20 @@ class ModelConfig:
 
 
 def receptive_field(kernel_size: int, levels: int) -> int:
-    """Computes R: how many characters, the present one included, a prediction depends on."""
+    """Computes R: how many characters, the present one included, a prediction depends on.
+
+    With two convolutions of kernel k (`kernel_size`) in each of L (`levels`) levels, whose
+    dilations add up to 2^L - 1:
+
+        R = 1 + 2 (k - 1) (2^L - 1)         k - 1 steps back for each dilation
+    """
     return 1 + 2 * (kernel_size - 1) * (2**levels - 1)
 
 
 class CausalConv(nn.Module):
     """A dilated convolution that sees the present and the past only.
 
-    The output at t is sum_j w_j x_{t - j d}, j = 0..k-1. It needs the (k - 1) d inputs before the
+    The output at t depends on x_{t - j d}, j = 0..k-1. It needs the (k - 1) d inputs before the
     first one: zeros when a text starts (padding on the left, nothing to cut off afterwards), or
     what was read before. So the padding *is* the state, and one rule serves a whole text, a piece
     of it, and a single character.
@@ -88,7 +94,13 @@ class CausalConv(nn.Module):
         return out, x[:, :, x.shape[2] - self.history :]
 
     def convolve(self, x: Tensor) -> Tensor:
-        """Computes the sum above: x (B, C, history + T) -> (B, C', T)."""
+        """Computes y from x and its past: x (B, C, history + T) -> (B, C', T).
+
+        The taps w (`weight`) count backwards from the present, d (`dilation`) apart, b (`bias`)
+        is added once (Bai et al. 2018, section 3.3):
+
+            y_t = b + Σ_j w_j x_{t - j d}
+        """
         if x.shape[2] > self.history + 1:
             return self.conv(x)
         taps = x[:, :, :: self.conv.dilation[0]]  # T = 1, a stream: one product, (B, C k) by W
@@ -97,7 +109,7 @@ class CausalConv(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two causal convolutions beside a shortcut (Bai et al. 2018, figure 1b).
+    """Two causal convolutions beside a shortcut (Bai et al. 2018, section 3.4, figure 1b).
 
     Unlike there, nothing follows the sum: the shortcut stays a straight line through all levels,
     along which gradients pass unchanged (He et al. 2016, "Identity mappings in deep residual

@@ -8,14 +8,16 @@ per query (Dao et al. 2022, "FlashAttention", algorithms 1 and 4, with our loops
 
 Forward, the softmax of a row in pieces (Milakov & Gimelshein 2018, "Online normalizer
 calculation"): with m the largest score so far, z the sum of exp(s - m) and o the sum of
-exp(s - m) v, a block of scores S with the largest entry m' = max(m, max S) makes them
+exp(s - m) v, a block of scores S (`scores`) makes m' (`largest`) of m, and `Blockwise.forward`
+computes the output O (`out`) and L, which is kept, the log of the sum of exp:
 
+    m' = max(m, max S)
     o  = exp(m - m') o + exp(S - m') V
-    z  = exp(m - m') z + rowsum exp(S - m'),    m = m'
+    z  = exp(m - m') z + rowsum exp(S - m'),   m = m'
+    O  = o / z,   L = m + log z                   after the last block
 
-and after the last block the output is O = o / z. Kept is L = m + log z, the log of the sum of exp.
-
-Backward, with dX the gradient of the loss by X, from S = Q K^T / √D, P = softmax(S), O = P V:
+Backward, with dX the gradient of the loss by X, from S = Q K^T / √D, P = softmax(S), O = P V,
+`Blockwise.backward` computes:
 
     P   = exp(S - L)                              the weights once more, from what was kept
     dV  = P^T dO,   dP = dO V^T                   since O = P V

@@ -1,9 +1,11 @@
 """A Transformer decoder written out, and the character model around it.
 
 Vaswani et al. 2017, "Attention is all you need", section 3, with the norms moved to the front of
-each sublayer (Xiong et al. 2020). Attention is equation 1, for a query at t over the keys s <= t:
+each sublayer (Xiong et al. 2020). For a query at t, over the keys with 0 <= t - s < context,
+`attend` computes attention (Vaswani et al. 2017, section 3.2, equation 1):
 
-    a_ts = softmax_s(q_t · k_s / √D),   out_t = Σ_s a_ts v_s,   0 <= t - s < context
+    a_ts = softmax_s(q_t · k_s / √D)        how much of s goes to t
+    out_t = Σ_s a_ts v_s                    the mean of the values, so weighted
 
 Every layer looks back over `context` characters, itself included: in a full pass this is a band in
 the T x T scores, in a stream a cache of the last context - 1 keys and values. Both are the same
@@ -58,9 +60,11 @@ class ModelConfig:
 
 
 def sinusoids(first: int, count: int, width: int) -> Tensor:
-    """Computes cos and sin of t / 10000^(2j / width), t = first, ...: (2, count, width / 2).
+    """Computes cos and sin of angles (Vaswani et al. 2017, section 3.5): (2, count, width / 2).
 
-    Vaswani et al. 2017, section 3.5. In float64 and on the CPU, since t of a long stream is large.
+        angles_tj = t / 10000^{2 j / width}         t = first, first + 1, ...
+
+    In float64 and on the CPU, since t of a long stream is large.
     """
     t = torch.arange(first, first + count, dtype=torch.float64)[:, None]
     angles = t / 10_000 ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
@@ -68,7 +72,12 @@ def sinusoids(first: int, count: int, width: int) -> Tensor:
 
 
 def rotate(x: Tensor, waves: Tensor) -> Tensor:
-    """Turns the pairs (x_j, x_{j + D/2}) of x (..., T, D) by the angles of waves (2, T, D / 2)."""
+    """Turns pairs of features of x (..., T, D) by the angles of waves (2, T, D / 2).
+
+    A pair is first = x_j, second = x_{j + D/2}; it becomes (Su et al. 2021, section 3.2)
+
+        rotate(x) = (first * cos - second * sin, first * sin + second * cos)
+    """
     cos, sin = waves
     first, second = x.chunk(2, dim=-1)  # (..., T, D / 2)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
@@ -96,13 +105,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     (B, N, S, D) -> (B, N, T, D). A query looks at the last `context` keys, its own included.
     As by blocks, half precision is computed in float32, under autocast too.
     """
-    T, S = q.shape[2], k.shape[2]
+    (T, D), S = q.shape[2:], k.shape[2]
     exact = torch.promote_types(q.dtype, torch.float32)
     with without_autocast(q):
-        scores = q.to(exact) @ k.to(exact).transpose(2, 3) / math.sqrt(q.shape[3])  # (B, N, T, S)
+        scores = q.to(exact) @ k.to(exact).transpose(2, 3) / math.sqrt(D)  # (B, N, T, S)
         if T > 1 or context < S:  # else a single query, which may look at everything there is
             scores = scores.masked_fill(~band(T, S, context, q.device), -math.inf)
-        return (torch.softmax(scores, dim=3) @ v.to(exact)).to(q.dtype)  # (B, N, T, D)
+        a = torch.softmax(scores, dim=3)
+        out = a @ v.to(exact)  # (B, N, T, D)
+    return out.to(q.dtype)
 
 
 def take_features(x: Tensor, width: int, dtype: torch.dtype) -> Tensor:

@@ -1,0 +1,1 @@
+"""The annotated pages: what docs/annotate.py is made of."""
