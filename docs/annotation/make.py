@@ -20,7 +20,10 @@ FOLDER = ROOT / "docs" / "annotated"
 
 def make_pages(folder: Path = FOLDER) -> dict[str, str]:
     """Makes the ten pages and their index, by the files' names. UserError where a check fails."""
-    up = Path(os.path.relpath(ROOT, folder)).as_posix() + "/"
+    try:
+        up = Path(os.path.relpath(ROOT, folder)).as_posix() + "/"
+    except ValueError:  # Windows
+        raise UserError(f"{folder} is not on the project's drive, as its links need it") from None
     pages = [make_page(name, read_source(ROOT / path), up) for name, path in PAGES.items()]
     made = {f"{page.name}.html": page.render() for page in pages}
     made["index.html"] = render_index(pages, made_with())

@@ -33,7 +33,9 @@ def formula_html(formula: Formula) -> str:
 def mathml(latex: str) -> str:
     """Turns LaTeX into MathML, its sums and fractions in their full size."""
     text = ENTITY.sub(lambda entity: unescape(entity[0]), convert(latex))
-    text = re.sub("<msup><mi>(.)</mi><mi>′</mi></msup>", "<mi>\\1′</mi>", text)
+    text = re.sub(
+        "<msup><mi>(.)</mi><mi>′</mi></msup>", r"<mrow><mi>\1</mi><mo>′</mo></mrow>", text
+    )
     text = text.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
     return text.replace(' display="inline"', ' displaystyle="true"')
 
@@ -81,7 +83,9 @@ def name_of_code(name: str, link: Link) -> str:
 def render_prose(text: str) -> str:
     """Escapes a text, with its citations as links and its arrows as arrows."""
     pieces = []
-    for words, address in split_citations(text.replace("->", "→")):
+    for sign, typeset in {"->": "→", "<=": "≤", ">=": "≥"}.items():
+        text = text.replace(sign, typeset)
+    for words, address in split_citations(text):
         words = "".join(
             symbols_of(part) if number % 2 else escape(part, quote=False)
             for number, part in enumerate(MATHS.split(words))
