@@ -17,6 +17,7 @@ FLOORS = [
     {"models", "vae", "data_preparation"},
     {"solver"},
     {"main"},
+    {"course"},
     {"benchmarks"},
 ]
 PRODUCT = ("models", "vae", "utils")
@@ -33,7 +34,7 @@ def module_of(file):
 
 
 PRODUCT_FILES = [*files_of(*PRODUCT), *(REPOSITORY / name for name in COMMANDS)]
-WHOLE = {module_of(file): file for file in [*PRODUCT_FILES, *files_of("benchmarks")]}
+WHOLE = {module_of(file): file for file in [*PRODUCT_FILES, *files_of("course", "benchmarks")]}
 TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in WHOLE.items()}
 
 
@@ -95,7 +96,7 @@ def test_the_product_stands_alone(file):
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module] if isinstance(node, ast.ImportFrom) else []
-        assert not {name.split(".")[0] for name in names} & {"benchmarks", "tests"}
+        assert not {name.split(".")[0] for name in names} & {"course", "benchmarks", "tests"}
     assert "shared/" not in text
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value == "shared"]
 
@@ -161,7 +162,7 @@ def test_no_test_ends_without_a_word():
 def test_importing_does_nothing():
     modules = [
         ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)
-        for folder in ("models", "vae", "utils", "benchmarks")
+        for folder in ("models", "vae", "utils", "course", "benchmarks")
         for file in (REPOSITORY / folder).rglob("*.py")
     ] + ["data_preparation", "main", "solver"]
     code = "import " + ", ".join(modules)

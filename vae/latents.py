@@ -102,10 +102,10 @@ def measure_reconstruction(model: VAE, images: Images, likelihood: str) -> tuple
     """Measures decoded means over all pictures: nats of a picture, squared error of a pixel."""
     nats = squared = 0.0
     with evaluating(model) as device:
-        for x in images.parts(256, device):
-            logits = model.decode(model.encode(x).mu)
-            nats += reconstruction(logits, x, likelihood).sum().item()
-            squared += ((take_mean(logits) - x) ** 2).flatten(1).mean(dim=1).sum().item()
+        for pictures in images.parts(256, device):
+            logits = model.decode(model.encode(pictures).mu)
+            nats += reconstruction(logits, pictures, likelihood).sum().item()
+            squared += ((take_mean(logits) - pictures) ** 2).flatten(1).mean(dim=1).sum().item()
     return nats / len(images), squared / len(images)
 
 

@@ -14,6 +14,7 @@ bias of 1 (Jozefowicz, Zaremba & Sutskever 2015). For one character x_t and the 
 Run: python models/lstm/train.py
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -133,14 +134,22 @@ class LSTMLayer(nn.Module):
             raise SettingError(f"kernel: {kernel!r} is not one of {list(KERNELS)}")
         self.W = nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.U = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-        self.b = nn.Parameter(torch.zeros(4 * hidden_size))
-        for W_gate, U_gate in zip(self.W.chunk(4), self.U.chunk(4), strict=True):
-            nn.init.xavier_uniform_(W_gate)  # gate by gate: the fan out of a gate is H, not 4H
-            RECURRENT_INIT[recurrent_init](U_gate)
-        with torch.no_grad():
-            self.b.chunk(4)[1].fill_(1.0)  # open forget gates: gradients reach back from the start
+        self.b = nn.Parameter(torch.empty(4 * hidden_size))
+        self.initialise(RECURRENT_INIT[recurrent_init])
         self.hidden_dropout = nn.Dropout(hidden_dropout)
         self.kernel = kernel
+
+    def initialise(self, initialise_U: Callable[[Tensor], Tensor]) -> None:
+        """Gives every gate's W Xavier's uniform numbers, its U those of a function, in place.
+
+        The bias of the forget gate is 1, all others 0.
+        """
+        for W_gate, U_gate in zip(self.W.chunk(4), self.U.chunk(4), strict=True):
+            nn.init.xavier_uniform_(W_gate)  # gate by gate: the fan out of a gate is H, not 4H
+            initialise_U(U_gate)
+        with torch.no_grad():
+            self.b.zero_()
+            self.b.chunk(4)[1].fill_(1.0)  # open forget gates: gradients reach back from the start
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x (B, T, I), state h and c (B, H) each -> outputs (B, T, H), the state after x."""

@@ -80,18 +80,23 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (B, C, T), past (B, C, history) -> output (B, C', T), the past of the next call."""
+        x, past = self.take_inputs(x, past)
+        if past is None:
+            past = x.new_zeros(x.shape[0], x.shape[1], self.history)
+        x = torch.cat([past, x], dim=2)  # (B, C, history + T)
+        out = self.convolve(x).to(x.dtype)  # under autocast the product alone is of half precision
+        return out, x[:, :, x.shape[2] - self.history :]
+
+    def take_inputs(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Returns x and its past, where there is one, if they are such. TypeError, ValueError."""
         C, dtype = self.conv.in_channels, self.conv.bias.dtype
         shape = getattr(x, "shape", ())
         if len(shape) != 3 or shape[1] != C or shape[2] == 0 or x.dtype != dtype:
             x = take("x is", x, ("B", C, "T >= 1"), dtype)
         shape = (x.shape[0], C, self.history)
-        if past is None:
-            past = x.new_zeros(shape)
-        elif getattr(past, "shape", None) != shape or past.dtype != dtype:
+        if past is not None and (getattr(past, "shape", None) != shape or past.dtype != dtype):
             past = take("past is", past, shape, dtype)
-        x = torch.cat([past, x], dim=2)  # (B, C, history + T)
-        out = self.convolve(x).to(x.dtype)  # under autocast the product alone is of half precision
-        return out, x[:, :, x.shape[2] - self.history :]
+        return x, past
 
     def convolve(self, x: Tensor) -> Tensor:
         """Computes y from x and its past: x (B, C, history + T) -> (B, C', T).

@@ -162,18 +162,14 @@ class CausalAttention(nn.Module):
 
         Rotary positions are waves (2, T, D / 2), which turn the new characters' queries and keys.
         """
-        x = take_features(x, self.out.in_features, self.out.weight.dtype)
+        x, waves, cache = self.take_inputs(x, waves, cache)
         B, T, d = x.shape
-        D = d // self.heads
         qkv = self.qkv(x).to(x.dtype)  # under autocast the product alone is of half precision
-        q, k, v = qkv.view(B, T, 3, self.heads, D).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.view(B, T, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         if waves is not None:
-            if getattr(waves, "shape", None) != (2, T, D // 2) or waves.dtype != x.dtype:
-                waves = take("waves are", waves, (2, T, D // 2), x.dtype)
             q, k = rotate(torch.stack([q, k]), waves)  # (B, N, T, D) each
         if cache is not None:
-            older_k, older_v = take_cache(cache, (B, self.heads, D), x.dtype)
-            k, v = torch.cat([older_k, k], dim=2), torch.cat([older_v, v], dim=2)  # (B, N, S, D)
+            k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)  # (B, N, S, D)
         if self.kernel == "readable" or T == 1:
             out = attend(q, k, v, self.context)  # (B, N, T, D)
         else:
@@ -181,6 +177,18 @@ class CausalAttention(nn.Module):
         out = out.transpose(1, 2).reshape(B, T, d)  # heads side by side
         first = max(0, k.shape[2] - (self.context - 1))  # older ones are never looked at again
         return self.out(out), (k[:, :, first:], v[:, :, first:])
+
+    def take_inputs(
+        self, x: Tensor, waves: Tensor | None, cache: Cache | None
+    ) -> tuple[Tensor, Tensor | None, Cache | None]:
+        """Returns what forward is given if it is such. TypeError or ValueError if not."""
+        x = take_features(x, self.out.in_features, self.out.weight.dtype)
+        B, T, D = x.shape[0], x.shape[1], x.shape[2] // self.heads
+        shape = (2, T, D // 2)
+        if waves is not None and (getattr(waves, "shape", None) != shape or waves.dtype != x.dtype):
+            waves = take("waves are", waves, shape, x.dtype)
+        sizes = (B, self.heads, D)
+        return x, waves, None if cache is None else take_cache(cache, sizes, x.dtype)
 
 
 class TransformerBlock(nn.Module):

@@ -1,0 +1,161 @@
+"""Reads what students hand in: a folder or a .zip each, and of them the files with exercises."""
+
+import os
+import stat
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from utils.errors import UserError
+from utils.files import show
+
+LARGEST = 2**20  # bytes of a file with exercises: the longest of ours has a fiftieth
+MOST_ENTRIES = 20_000
+DEEPEST = 3  # folders around the files
+# What people hand in: a .zip is read, of the others their student is told so.
+HANDED_IN = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".py", ".ipynb")
+Reader = Callable[[], bytes | str]  # a file's bytes, or what it is instead
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What one student handed in: the texts of the files that were asked for, and what is amiss."""
+
+    student: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def list_submissions(folder: Path) -> list[Path]:
+    """Lists the folders and archives in a folder, by name. UserError where there are none."""
+    if not folder.is_dir():
+        raise UserError(f"{show(folder)} is no folder: name the one that holds the submissions")
+    found = [
+        entry
+        for entry in sorted(folder.iterdir())
+        if not entry.name.startswith((".", "__MACOSX"))
+        and (entry.is_dir() or entry.suffix.lower() in HANDED_IN)
+    ]
+    if not found:
+        raise UserError(f"{show(folder)} holds no submissions: a folder or a .zip for each student")
+    return found
+
+
+def read_submission(entry: Path, wanted: Iterable[str]) -> Submission:
+    """Reads the wanted files of a submission; never follows a link, never leaves it.
+
+    A file that is missing, too large or no file is left out, and a note says so.
+    """
+    wanted = tuple(wanted)
+    found, notes = {}, []
+    student = entry.name if entry.is_dir() else entry.stem
+    try:
+        if entry.is_symlink():
+            raise ValueError("it is a link")
+        if not entry.is_dir() and entry.suffix.lower() != ".zip":
+            raise ValueError(f"a {entry.suffix} was handed in: hand in a folder or a .zip")
+        with open_folder(entry) if entry.is_dir() else open_archive(entry) as contents:
+            root = find_root(list(contents), wanted)
+            for file in wanted:
+                content = read_wanted(contents.get(root + file))
+                if isinstance(content, bytes):
+                    found[file] = content
+                else:
+                    reason = content or f"not there{guess_why(file, list(contents))}"
+                    notes.append(f"{file} is {reason}")
+    except Exception as problem:  # whatever one student hands in, the class goes on
+        notes = [f"it cannot be read: {clean(problem)}", *notes]
+    return Submission(student, found, tuple(notes))
+
+
+def read_wanted(read: Reader | None) -> bytes | str:
+    """Reads a file that is wanted: its bytes, or what it is instead; "" where there is none."""
+    try:
+        return read() if read else ""
+    except Exception as problem:  # a damaged file leaves the others whole
+        return f"damaged: {clean(problem)}"
+
+
+def clean(problem: Exception) -> str:
+    """Says an error in one short line that can be printed."""
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return "".join(char if char.isprintable() else "?" for char in text)[:200]
+
+
+def find_root(names: list[str], wanted: tuple[str, ...]) -> str:
+    """Finds the folder, "" or "a/b/", below which most of the wanted files lie."""
+    roots = {""}
+    for name in names:
+        for file in wanted:
+            if name.endswith("/" + file) and name.count("/") - file.count("/") <= DEEPEST:
+                roots.add(name[: -len(file)])
+    return max(sorted(roots), key=lambda root: sum(root + file in names for file in wanted))
+
+
+def guess_why(file: str, names: list[str]) -> str:
+    """Says what may have been handed in instead of a file."""
+    notebooks = [name for name in names if name.endswith(".ipynb")]
+    if notebooks:
+        return f" (a notebook is, {PurePosixPath(notebooks[0]).name}: hand in the .py file)"
+    alone = [name for name in names if PurePosixPath(name).name == PurePosixPath(file).name]
+    return f" (a {PurePosixPath(file).name} is, in another folder)" if alone else ""
+
+
+@contextmanager
+def open_folder(folder: Path) -> Iterator[dict[str, Reader]]:
+    """Finds the Python files of a folder, by their names in it, and how to read each."""
+    found, count = {}, 0
+    for place, folders, names in os.walk(folder):
+        depth = len(Path(place).relative_to(folder).parts)
+        folders[:] = sorted(f for f in folders if keep(f)) if depth < 6 else []
+        for name in names:
+            count += 1
+            if count > MOST_ENTRIES:
+                raise ValueError(f"more than {MOST_ENTRIES:,} files")
+            file = Path(place, name)
+            if name.endswith((".py", ".ipynb")) and keep(name):
+                found[file.relative_to(folder).as_posix()] = partial(read_file, file)
+    yield found
+
+
+def read_file(file: Path) -> bytes | str:
+    """Reads a file, or says what stands in its place."""
+    status = file.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        return "a link" if stat.S_ISLNK(status.st_mode) else "no file"
+    if status.st_size > LARGEST:
+        return f"larger than {LARGEST // 2**20} MB"
+    return file.read_bytes()
+
+
+@contextmanager
+def open_archive(archive: Path) -> Iterator[dict[str, Reader]]:
+    """Finds the Python files of an archive, and how to read each; nothing is unpacked to disk."""
+    with zipfile.ZipFile(archive) as content:
+        entries, found = content.infolist(), {}
+        if len(entries) > MOST_ENTRIES:
+            raise ValueError(f"more than {MOST_ENTRIES:,} entries")
+        for entry in entries:
+            parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
+            outside = any(part in ("..", "/") or ":" in part for part in parts)
+            wanted = parts and parts[-1].endswith((".py", ".ipynb"))
+            if wanted and not entry.is_dir() and not outside and all(map(keep, parts)):
+                found["/".join(parts)] = partial(read_entry, content, entry)
+        yield found
+
+
+def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | str:
+    """Reads a file of an archive, whatever size it claims to have."""
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "a link"
+    with archive.open(entry) as stream:
+        text = stream.read(LARGEST + 1)
+    return text if len(text) <= LARGEST else f"larger than {LARGEST // 2**20} MB"
+
+
+def keep(name: str) -> bool:
+    """Tells whether a file or folder may be the student's, not what a system left beside it."""
+    return not name.startswith(".") and name not in ("__MACOSX", "__pycache__", "node_modules")

@@ -1,0 +1,33 @@
+"""The bank of mistakes: each has a name of its own, on any inputs."""
+
+import itertools
+
+import pytest
+
+from course.bank import draw_known, loaded, read_mistakes
+from course.exercises import read_course
+from course.judging import APART, NAMED, distance, judge
+from course.probes.probe import ask, find_probes
+
+PROBES, MISTAKES = find_probes(), read_mistakes()
+
+
+@pytest.mark.parametrize("seed", [0, 2**41 + 5], ids=["stored", "fresh"])
+@pytest.mark.parametrize("function", sorted(PROBES))
+def test_a_mistake_is_named_rightly(function, seed):
+    probe, file = PROBES[function], function.partition(":")[0]
+    known = draw_known(probe, seed, MISTAKES)
+    for mistake in (one for one in MISTAKES if one.function == function):
+        with loaded(file, mistake.apply()) as module:
+            verdict = judge(probe, ask(probe, module, known.inputs), known)
+        assert (verdict.kind, verdict.sentence) == (NAMED, mistake.sentence)
+    for sentence, outputs in known.mistakes:
+        assert min(distance(outputs, right) for right in known.right) > APART, sentence
+    for (one, found), (other, more) in itertools.combinations(known.mistakes, 2):
+        assert one == other or distance(found, more) > APART, (one, other)
+
+
+def test_every_blank_has_mistakes_and_there_are_enough():
+    blanks = {blank.function for exercise in read_course().exercises for blank in exercise.blanks}
+    assert {mistake.function for mistake in MISTAKES} == blanks == set(PROBES)
+    assert len({(one.function, one.sentence) for one in MISTAKES}) == len(MISTAKES) >= 60
