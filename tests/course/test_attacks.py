@@ -1,0 +1,38 @@
+"""The grader under attack: benchmarks/trust/attacks.py has more of them, and those that last."""
+
+import sys
+
+import pytest
+
+from benchmarks.trust import attacks
+from benchmarks.trust.odd_submissions import ODD
+from course import isolation
+
+# One of each way: what Python runs by itself, leaving, forging an answer, patching the judge,
+# memory, processes that stay, reading, writing, and results that are none.
+CHOSEN = (
+    *("conftest", "shadowing", "os-exit-at-import", "base-exception", "long-error"),
+    *("patched-comparison", "sys-modules", "answer-from-the-frame", "all-descriptors"),
+    *("named-arrays-from-the-frame", "fork-bomb", "daemon", "big-list", "full-disk", "seeds"),
+    *("reads-the-solution", "reads-a-neighbour", "writes-the-grade", "kills", "network"),
+    *("parents-memory", "limits", "not-a-number", "pickles", "segmentation-fault"),
+)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="what is held off differs from system to system"
+)
+def test_no_point_is_forged_and_the_class_goes_on(tmp_path):
+    chosen = [attack for attack in attacks.read_attacks() if attack.name in CHOSEN]
+    assert len(chosen) == len(CHOSEN)
+    if not isolation.can_separate():
+        chosen = [attack for attack in chosen if not attack.needs_namespaces]
+    odd = [one for one in ODD if one.name not in attacks.SLOW_ODD]
+    tmp_path.chmod(0o755)
+    outcome = attacks.grade(tmp_path, chosen, odd, workers=2)
+    assert outcome.failures == []
+    assert len(outcome.rows) == len(chosen) + len(odd) + 3
+
+
+def test_there_are_enough_attacks():
+    assert len(attacks.read_attacks()) + len(ODD) >= 80
