@@ -1,0 +1,31 @@
+"""Tables of docs are made of records: none has drifted, none is typed."""
+
+import pytest
+
+from docs import records
+
+
+@pytest.mark.parametrize("page", records.TABLES)
+def test_the_tables_are_those_of_the_records(page):
+    text = (records.DOCS / page).read_text(encoding="utf-8")
+    made = records.put_in(text, records.TABLES[page])
+    assert made == text, "make the tables anew: python -m docs.records"
+
+
+def test_the_table_shows_the_best_n(monkeypatch):
+    def row(what, n, nats):
+        return {"text": "t", "what": what, "n": n, "stream_nats": nats, "blocks_nats": nats}
+
+    rows = [row("unigrams", "1", "3.0"), row("Kneser-Ney", "2", "2.0"), row("Kneser-Ney", "3", "1")]
+    rows += [row("Kneser-Ney", "4", "1.5"), {**row("xz", "", "0.6931"), "blocks_nats": ""}]
+    monkeypatch.setattr(records, "read_record", lambda name: rows)
+    assert records.text_floors("t").splitlines()[2:] == [
+        "| unigrams | 3.0000 | 4.3281 | 3.0 |",
+        "| Kneser-Ney, n = 3 | 1.0000 | 1.4427 | 1 |",
+        "| xz | 0.6931 | 0.9999 | - |",
+    ]
+
+
+def test_a_mark_that_is_gone_is_named():
+    with pytest.raises(ValueError, match="stand there 0 times"):
+        records.put_in("# Text", records.TABLES["text.md"])
