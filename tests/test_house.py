@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
+from importlib.util import find_spec
 
 import pytest
 
@@ -18,7 +19,7 @@ FLOORS = [
     {"solver"},
     {"main"},
     {"course"},
-    {"benchmarks"},
+    {"benchmarks", "report"},
 ]
 PRODUCT = ("models", "vae", "utils")
 COMMANDS = ("main.py", "solver.py", "data_preparation.py")
@@ -34,7 +35,9 @@ def module_of(file):
 
 
 PRODUCT_FILES = [*files_of(*PRODUCT), *(REPOSITORY / name for name in COMMANDS)]
-WHOLE = {module_of(file): file for file in [*PRODUCT_FILES, *files_of("course", "benchmarks")]}
+WHOLE = {
+    module_of(file): file for file in [*PRODUCT_FILES, *files_of("course", "benchmarks", "report")]
+}
 TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in WHOLE.items()}
 
 
@@ -91,12 +94,13 @@ def test_no_module_needs_itself():
 
 @pytest.mark.parametrize("file", PRODUCT_FILES, ids=module_of)
 def test_the_product_stands_alone(file):
-    """It imports neither benchmarks nor tests, and knows nothing of a folder beside it."""
+    """It imports neither benchmarks, report nor tests; it knows nothing of a folder beside it."""
     tree, text = TREES[module_of(file)], file.read_text(encoding="utf-8")
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module] if isinstance(node, ast.ImportFrom) else []
-        assert not {name.split(".")[0] for name in names} & {"course", "benchmarks", "tests"}
+        above = {"course", "benchmarks", "report", "tests"}
+        assert not {name.split(".")[0] for name in names} & above
     assert "shared/" not in text
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value == "shared"]
 
@@ -160,9 +164,12 @@ def test_no_test_ends_without_a_word():
 
 
 def test_importing_does_nothing():
+    rooms = ["models", "vae", "utils", "course", "benchmarks"]
+    if all(map(find_spec, ("latex2mathml", "markdown_it"))):  # of the extra `report`
+        rooms.append("report")
     modules = [
         ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)
-        for folder in ("models", "vae", "utils", "course", "benchmarks")
+        for folder in rooms
         for file in (REPOSITORY / folder).rglob("*.py")
     ] + ["data_preparation", "main", "solver"]
     code = "import " + ", ".join(modules)

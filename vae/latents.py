@@ -6,6 +6,7 @@ import torch
 
 from utils.images.data import Images
 from utils.training.device import evaluating, seeded
+from vae.ladder import LadderVAE
 from vae.losses import kl_per_dim, reconstruction
 from vae.networks import VAE, Posterior
 
@@ -46,12 +47,17 @@ def encode(model: VAE, images: Images, part: int = 256) -> Posterior:
     return Posterior(*torch.cat(parts, dim=1))
 
 
-def measure_kl(model: VAE, images: Images) -> torch.Tensor:
+def measure_kl(model: VAE, images: Images, seen: Posterior | None = None) -> torch.Tensor:
     """Measures the KL of every latent, the mean over all pictures: nats (Z,), on the CPU.
 
-    On a ladder it is that for one sample of the latents above.
+    On a ladder it is that for one sample of the latents above. On all others what `encode` has
+    `seen` is enough: nothing needs to be decoded.
     """
     total = torch.zeros(model.z_dim)
+    if seen is not None and not isinstance(model, LadderVAE):
+        for mu, logvar in zip(seen.mu.split(256), seen.logvar.split(256), strict=True):
+            total += kl_per_dim(mu, logvar).sum(dim=0)
+        return total / len(images)
     with evaluating(model) as device, seeded(0, device):
         for x in images.parts(256, device):
             outputs = model(x)

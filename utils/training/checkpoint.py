@@ -5,7 +5,9 @@ the history, and what the task keeps (task.py). Whoever wrote a file, it is chec
 """
 
 import io
+import os
 import pickletools
+import platform
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +25,7 @@ from utils.files import open_plain, show, write_whole
 from utils.training.content import Misfit, check_content, describe
 from utils.training.device import choose_device
 from utils.training.fitting import UNLIKE, check_weights, no_larger_than, watch
+from utils.words import count
 
 FORMAT = 1
 PROJECT = "1.0"
@@ -59,11 +62,20 @@ def blame(path: Path, what: str = "") -> Iterator[None]:
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Saves a checkpoint with the versions that made it."""
+    """Saves a checkpoint with the versions and the machine that made it."""
     buffer = io.BytesIO()
-    versions = {"format": FORMAT, "project": PROJECT, "torch": str(torch.__version__)}
-    torch.save(versions | content, buffer)
+    made_by = {"format": FORMAT, "project": PROJECT, "torch": str(torch.__version__)}
+    made_by["machine"] = describe_machine(content["model"])
+    torch.save(made_by | content, buffer)
     write_whole(path, buffer.getvalue())
+
+
+def describe_machine(weights: Mapping[str, torch.Tensor]) -> str:
+    """Says in a line what computes: "Linux x86_64, 2 processors, Python 3.11.7", and which GPU."""
+    system = f"{platform.system()} {platform.machine()}, {count(os.cpu_count() or 1, 'processor')}"
+    devices = {weight.device for weight in weights.values() if weight.is_cuda}
+    names = [torch.cuda.get_device_name(device) for device in devices]
+    return ", ".join([system, *names, f"Python {platform.python_version()}"])
 
 
 def load(path: Path, kind: str | None = None) -> dict[str, Any]:

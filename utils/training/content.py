@@ -138,6 +138,7 @@ CONTENT: dict[str, Rule] = {
     "format": whole(1),
     "project": text(100),  # the versions that wrote it
     "torch": text(100),
+    "machine": text(300),  # what it was trained on
     "kind": text(100),  # "lstm", "vae"
     "config": settings,
     "data": table(count_or_text),  # what tells the data from other data

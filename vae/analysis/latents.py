@@ -20,7 +20,7 @@ from vae.analysis.disentanglement import (
 )
 from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
 from vae.latents import decode, encode, measure_kl
-from vae.networks import VAE
+from vae.networks import VAE, Posterior
 from vae.training import ACTIVE_NATS
 
 # The factors that MIG is the mean over: those that change many pixels.
@@ -57,8 +57,8 @@ class Analysis(NamedTuple):
 
 def analyse(model: VAE, images: Images) -> Analysis:
     """Measures every latent on the pictures; against their factors where they are known."""
-    mu, _ = encode(model, images)
-    kl = measure_kl(model, images).numpy()
+    mu, logvar = encode(model, images)
+    kl = measure_kl(model, images, Posterior(mu, logvar)).numpy()
     scores = {"active_units": int((kl > ACTIVE_NATS).sum()), "kl_nats": float(kl.sum())}
     if not has_factors(images):
         nothing = np.zeros((len(kl), 0))
