@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 from docs.annotation.equations import Block, Equation, blocks_of
 from docs.annotation.formulas import Formula, FormulaError, read_formula, read_symbol
 from docs.annotation.papers import split_citations
+from docs.annotation.sources import proofs_of
 
 Link = Callable[[str], str]  # a name of the code -> where it is on the page, or ""
 # Mathematics in prose: x_t and h_{t-1}, and what is built of letters, as O = P V.
@@ -41,7 +42,7 @@ def mathml(latex: str) -> str:
 
 
 def render_words(text: str, link: Link, blocks: Sequence[Block] = ()) -> str:
-    """Renders a docstring; its blocks of equations are given by the line where each begins."""
+    """Renders a docstring; each of its blocks of equations knows the line where it begins."""
     lines = {block.first: block for block in blocks}
     shown = [lines.get(first) or indented for first, indented, _ in blocks_of(text)]
     markdown = MarkdownIt("commonmark", {"html": False}).disable(["heading", "lheading", "list"])
@@ -113,13 +114,24 @@ def render_block(block: Block, link: Link) -> str:
 def render_equation(equation: Equation, link: Link) -> str:
     """Renders one equation: the formula, its reason, and the lines that compute it."""
     goes_on = ' class="goes-on"' if equation.continues else ""
-    lines = " ".join(dict.fromkeys(line_link(p, link) for p in equation.places))
+    lines = "".join(dict.fromkeys(line_link(p, link) for p in equation.places))
+    tests = "".join(f'<a href="#{name}">its test</a>' for name in tests_of(equation)[:1])
     reason = f'<span class="reason">{render_reason(equation.reason)}</span>'
     return (
         f'<div class="equation" title="{escape(equation.formula.text)}"><span{goes_on}>'
         f"{formula_html(equation.formula)}</span>{reason}"
-        f'<span class="at">{lines}</span></div>'
+        f'<span class="at">{lines} {tests}</span></div>'
     )
+
+
+def tests_of(equation: Equation) -> list[str]:
+    """Lists the tests that notice a change of an equation's lines, of the last lines first."""
+    found = []
+    for place in equation.places:
+        for statement in (*place.last, *place.behind[::-1]):
+            first, last = statement.lines
+            found += [p.name for p in proofs_of(place.source) if first <= p.line <= last]
+    return found
 
 
 def line_link(place: Any, link: Link) -> str:

@@ -147,6 +147,7 @@ def test_every_function_line_and_equation_is_on_the_page(name, pages):
     equations = sum(len(block.equations) for block in find_equations(source))
     assert page.count('<div class="equation" ') == equations
     assert page.count("<math") >= 2 * equations
+    assert page.count(">its test</a>") == equations
 
 
 def docstring_lines(node):
