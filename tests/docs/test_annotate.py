@@ -310,7 +310,7 @@ def test_a_reader_with_a_keyboard_sees_shapes_and_nothing_is_fetched(pages, tmp_
         assert page.inner_text(".shape").startswith("i (B, H)")
         page.keyboard.press("Escape")
         assert not page.is_visible(".shape")
-        page.hover("#L59 + code var")
+        page.hover(".r:has-text('h = o * torch.tanh(c)') var")
         assert page.inner_text(".shape").startswith("h (B, H)")
         window.close()
     assert all(url.startswith("file://") for url in asked)
