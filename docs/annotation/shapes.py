@@ -58,8 +58,10 @@ class Recorder:
             return f"{', '.join(parts)}{more}" if parts else "nothing yet"
         if isinstance(value, torch.nn.Module):
             return type(value).__name__.removeprefix("Parametrized")
-        name = getattr(value, "__name__", None)
-        return f"the function {name}" if name else type(value).__name__
+        if callable(value) and hasattr(value, "__name__"):
+            own = str(value.__module__).split(".")[0] in ("models", "vae", "utils")
+            return f"the function {value.__name__}" if own else "a function"
+        return type(value).__name__
 
     def shape(self, tensor: torch.Tensor) -> str:
         shape = tuple(tensor.shape)
