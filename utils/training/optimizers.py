@@ -109,7 +109,10 @@ def make_optimizers(
         {"params": matrices, "weight_decay": decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    optimizers = {"adamw": torch.optim.AdamW(groups, lr=rate, betas=(0.9, beta2))}
+    # fused: one pass over the weights. The other form's roots are ten times as slow where an
+    # average is 0, as of a dead unit.
+    adamw = torch.optim.AdamW(groups, lr=rate, betas=(0.9, beta2), fused=True)
+    optimizers: dict[str, torch.optim.Optimizer] = {"adamw": adamw}
     groups = [
         {"params": hidden, "weight_decay": decay},
         {"params": directions, "weight_decay": 0.0},

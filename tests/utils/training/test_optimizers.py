@@ -251,6 +251,56 @@ def test_a_run_whose_optimisers_had_other_matrices_is_refused():
             restore_optimizers(make(True), saved, model)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adamw_is_that_of_the_paper_and_takes_no_slow_roots(decay):
+    """Loshchilov & Hutter 2019, algorithm 2; torch.sqrt, by MKL, is slow where an average is 0."""
+    model = nn.Linear(3, 2, bias=False).double()
+    weight, rate, betas, eps = model.weight, 0.01, (0.9, 0.99), 1e-8
+    w, m, v = weight.detach().clone(), torch.zeros(2, 3), torch.zeros(2, 3)
+    optimizer = make_optimizers(model, ("weight",), rate, decay=decay, beta2=betas[1], muon=False)[
+        "adamw"
+    ]
+    for t in range(1, 6):
+        g = torch.randn(2, 3, dtype=torch.float64)
+        g[0] = 0  # a dead unit
+        weight.grad = g.clone()
+        with torch.profiler.profile() as profile:
+            optimizer.step()
+        m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g**2
+        ahead = (m / (1 - betas[0] ** t)) / ((v / (1 - betas[1] ** t)) ** 0.5 + eps)
+        w = w - rate * (ahead + decay * w)
+        torch.testing.assert_close(weight.data, w)
+    names = {event.key for event in profile.key_averages()}
+    assert "aten::_fused_adamw_" in names  # the profiler saw something
+    assert not {name for name in names if "sqrt" in name}
+
+
+def test_a_run_of_the_slower_adamw_goes_on():
+    """What it kept of its weights fits, and five further steps are the same to rounding."""
+    torch.manual_seed(0)
+    models = [nn.Linear(4, 3) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    gradients = [[torch.randn_like(p) for p in models[0].parameters()] for _ in range(10)]
+
+    def take(model, optimizer, part):
+        for step in gradients[part]:
+            for p, gradient in zip(model.parameters(), step, strict=True):
+                p.grad = gradient.clone()
+            optimizer.step()
+
+    groups = [{"params": [p]} for p in models[0].parameters()]
+    slow = torch.optim.AdamW(groups, lr=0.02, betas=(0.9, 0.99), weight_decay=0.0)
+    take(models[0], slow, slice(0, 5))
+    models[1].load_state_dict(models[0].state_dict())
+    fused = make_optimizers(models[1], (), 0.1, beta2=0.99, muon=False)
+    saved = copy.deepcopy({"adamw": slow.state_dict()})
+    restore_optimizers(fused, saved, models[1])
+    take(models[0], slow, slice(5, 10))
+    take(models[1], fused["adamw"], slice(5, 10))
+    for before, now in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(now, before)
+
+
 def test_the_mean_of_the_weights_follows():
     a, b = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     nn.init.constant_(b.weight, 5.0)
