@@ -25,7 +25,7 @@ from utils.images.data import Images
 from utils.images.figures import draw_animation, draw_pictures, to_bytes, wrap_rows, write_pictures
 from utils.training.checkpoint import load_model
 from utils.training.loop import fit
-from utils.training.run import open_run
+from utils.training.run import DRY_STEPS, open_run
 from utils.words import count, make_csv
 from vae.analysis.latents import (
     Analysis,
@@ -79,7 +79,8 @@ class Solver:
         """Writes checkpoints/<run>/ and, in results/<run>/, loss.png and pictures of milestones."""
         with open_run(call) as run:
             network = run.config.model.network
-            training, validation = load_pictures(run.config.data, network, few=run.dry)
+            few = DRY_STEPS * run.config.training.batch_size if run.dry else None
+            training, validation = load_pictures(run.config.data, network, few=few)
             model = build_model(training.shape, run.config)
             fit(VAETask(model, training, validation, run.config), run)
 

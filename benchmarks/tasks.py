@@ -16,6 +16,18 @@ from utils.training.loop import fit
 from utils.training.run import Run
 from utils.training.task import Row, Task
 
+QUICK = {  # what --quick trains a text model with
+    ("training", "epochs"): 1,
+    ("training", "batch_size"): 12,
+    ("training", "length"): 32,
+    ("training", "warmup_steps"): 1,
+}
+
+
+def take_start(text: Text, size: int = 2000) -> Text:
+    """Returns the first characters of a text: nine tenths to train on, the rest to validate on."""
+    return Text(text.alphabet, text.training[: size * 9 // 10], text.validation[: size // 10])
+
 
 def read_settings(kind: str, changes: Mapping[tuple[str, str], Any]) -> Any:
     """Reads a model's config.json as its own Config, with `changes` ({(section, key): value})."""

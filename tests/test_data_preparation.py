@@ -16,7 +16,7 @@ from utils import files
 from utils.errors import UserError
 from utils.helper_functions import char_to_one_hot, one_hot_to_char
 from utils.text import preparation
-from utils.text.data import FEW, DataConfig, decode, load_text
+from utils.text.data import DataConfig, decode, load_text
 from utils.text.preparation import encode_text, read_blocks, read_text, split_lines, write
 
 TEXTS = {
@@ -93,13 +93,6 @@ def test_the_readable_form_worked_by_hand():
     first, second = samples
     assert (first.dtype, first.tolist()) == (np.uint8, [[0, 1, 0], [0, 0, 1], [1, 0, 0]])
     assert second.tolist() == [[0, 1, 0]]
-
-
-def test_a_dry_run_takes_the_start_of_a_text(repository):
-    whole, few = (load_text(DataConfig(name="text"), few=few) for few in (False, True))
-    assert len(whole_of(few)) == FEW < len(whole_of(whole))
-    assert (whole_of(few) == whole_of(whole)[:FEW]).all()
-    assert few.alphabet == whole.alphabet
 
 
 def test_index_is_as_wide_as_the_count_needs(repository):

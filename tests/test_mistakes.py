@@ -109,7 +109,7 @@ SHARED = {
     "length": ["--training.length", "--protocol.length"],
 }
 
-DAMAGED = "cut short or no checkpoint: train again, or take another --epoch"
+DAMAGED = "cut short or no checkpoint: train again, or take another epoch"
 # What is wrong with the checkpoints of a run named <kind>-<mistake>.
 CHECKPOINTS = {
     "cut": DAMAGED,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from utils.errors import UserError
+from utils.errors import SettingError, UserError
 from utils.files import show
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -23,9 +23,19 @@ LARGEST = 2**53  # beyond it JSON's readers, and soon torch, no longer keep a wh
 
 
 class ModelSection:
-    """What every "model" section has."""
+    """What every "model" section has. SettingError for a value that is out of its range."""
 
     name: str
+
+    def __post_init__(self) -> None:  # an engineer makes one without a file or an option
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            try:
+                check(value, field)
+            except ValueError:
+                raise SettingError(
+                    f"{field.name} is {value!r:.80}, {describe_misfit(value, field)}"
+                ) from None
 
 
 class TrainingSection:
@@ -257,7 +267,7 @@ def spell(config: Config, section: str, name: str) -> str:
 
 
 def shorten(config: C) -> C:
-    """Returns a copy of the configuration for a dry run: no key above its `dry`."""
+    """Returns a copy for a dry run: no key above its `dry`, batches as large as training's."""
     for section in dataclasses.fields(config):
         values = getattr(config, section.name)
         limits = {f.name: f.metadata["dry"] for f in dataclasses.fields(values)}

@@ -28,27 +28,29 @@ class DataConfig:
     data: str | None = key("a folder of pictures, or an .npz; null: the data set", is_path=True)
     bits: int = key("bits of a pixel's value, which has 2**bits levels", low=1, high=8)
     images: int = key(
-        "pictures to train on: faces are rendered, of other data sets it is the most", low=1, dry=24
+        "pictures to train on: faces are rendered, of other data sets it is the most", low=1
     )
     held_out: int = key(
         "pictures kept for validation, counted like images", low=1, high=10**5, dry=8
     )
 
 
-def load_pictures(data: DataConfig, network: str, *, few: bool = False) -> tuple[Images, Images]:
-    """Loads training and validation pictures in the size of a network; `few` for a dry run.
+def load_pictures(
+    data: DataConfig, network: str, *, few: int | None = None
+) -> tuple[Images, Images]:
+    """Loads training and validation pictures in the size of a network; `few` to train on at most.
 
     They have 2**bits levels. One's own are fitted to the size: in colour for faces, else grey.
     UserError where --data, or MNIST, is not there or unreadable.
     """
     if data.data is None and data.dataset == "faces":
-        training = render_faces(data.images, TRAINING_SEED)
+        training = render_faces(min(data.images, few or data.images), TRAINING_SEED)
         validation = render_faces(data.held_out, VALIDATION_SEED)
     else:
         side = SIDES[network]
         training, validation = load_parts(data, (3 if data.dataset == "faces" else 1, side, side))
-    if few:
-        training, validation = training.take(slice(24)), validation.take(slice(8))
+    if few is not None:
+        training, validation = training.take(slice(few)), validation.take(slice(8))
     return replace(training, bits=data.bits), replace(validation, bits=data.bits)
 
 

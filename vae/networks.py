@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import nn
 
-from utils.config import key
+from utils.config import ModelSection, key
 from utils.errors import SettingError
 from utils.images.data import Shape
 from utils.inputs import take
@@ -23,7 +23,7 @@ SIDES = {"higgins": 64, "digits": 28, "ladder": 28}  # pixels of the pictures a 
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(ModelSection):
     """The "model" section of a variational autoencoder's configuration."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
@@ -212,6 +212,8 @@ class VAE(nn.Module):
     def __init__(self, shape: Shape, config: ModelConfig, levels: int | None = None) -> None:
         super().__init__()
         check_shape(shape, config.network)
+        if levels is not None and levels < 2:
+            raise SettingError(f"levels is {levels}, not a whole number >= 2")
         self.shape, self.levels, self.z_dim = tuple(shape), levels, config.z_dim
         encoder, decoder = self.networks[config.network]
         self.encoder = encoder(shape[0], config.z_dim)

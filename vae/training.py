@@ -61,7 +61,7 @@ class TrainingConfig(TrainingSection):
     """How it is minimised."""
 
     epochs: int = key("passes over the training pictures", low=1, dry=1)
-    batch_size: int = key("B, pictures of a step", low=2, dry=12)
+    batch_size: int = key("B, pictures of a step", low=2)
     learning_rate: float = key("peak learning rate", above=0)
     final_rate: float = key("share of the peak rate left at the last step", low=0, high=1)
     pictures: list[int] = key("epochs after which samples are drawn, besides the last", low=1)

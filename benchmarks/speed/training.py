@@ -25,9 +25,9 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.speed.turns import Table, describe_machine, make_parser
-from benchmarks.tasks import make_text_task, read_settings, train_quietly
+from benchmarks.tasks import QUICK, make_text_task, read_settings, take_start, train_quietly
 from utils import files
-from utils.config import override, read_config, shorten
+from utils.config import override, read_config
 from utils.errors import command
 from utils.text.data import load_text
 from utils.text.preparation import encode_text, read_text
@@ -131,8 +131,10 @@ def main(argv: list[str] | None = None) -> None:
     compare_formats(table, faces_config)
     for kind in ("lstm", "tcn", "transformer"):
         config = read_settings(kind, ONE_EPOCH | {("training", "warmup_steps"): 0})
-        text = load_text(config.data, few=args.quick)
-        task = make_text_task(text, shorten(config) if args.quick else config)
+        text = load_text(config.data)
+        if args.quick:
+            text, config = take_start(text), override(config, QUICK)
+        task = make_text_task(text, config)
         shares[kind] = compare_loops(table, task, partial(compute_text_loss, task.model))
     changes = ONE_EPOCH | ({("training", "batch_size"): 4} if args.quick else {})
     faces = render_faces(8 if args.quick else 1280, seed=1)

@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository r
 import torch
 
 from benchmarks.options import add_number, make_parser
-from benchmarks.tasks import make_text_task, read_settings, train_quietly
+from benchmarks.tasks import QUICK, make_text_task, read_settings, take_start, train_quietly
 from utils import files
-from utils.config import override, shorten
+from utils.config import override
 from utils.errors import command
 from utils.text.data import load_text
 from utils.text.training import TextConfig
@@ -61,10 +61,11 @@ def make_table(study: Study, epochs: int, quick: bool) -> str:
     if study.context is not None:
         changes["model", "context"] = study.context
     base: TextConfig = read_settings(study.kind, changes)
-    text = load_text(base.data, few=quick)
+    text = load_text(base.data)
     values, rates = study.values, study.rates
     if quick:
-        base, values, rates = shorten(base), values[:1], rates[:1]
+        text, values, rates = take_start(text), values[:1], rates[:1]
+        base = override(base, QUICK)
     head = " | ".join(f"rate {rate}" for rate in rates)
     lines = [f"| {study.kind}: {study.key} | parameters | {head} |"]
     lines.append("|---|---|" + "---|" * len(rates))

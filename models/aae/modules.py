@@ -18,14 +18,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from utils.config import key
+from utils.config import ModelSection, key
 from utils.inputs import take
 
 PICTURE = (1, 28, 28)  # (C, H, W)
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(ModelSection):
     """The "model" section of config.json."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")

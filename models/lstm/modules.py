@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.lstm.recurrence import read_fast
-from utils.config import key
+from utils.config import ModelSection, key
 from utils.errors import SettingError
 from utils.helper_functions import characters
 from utils.inputs import take, take_parts
@@ -34,7 +34,7 @@ KERNELS = ("fast", "readable")
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(ModelSection):
     """The "model" section of config.json."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
@@ -132,6 +132,8 @@ class LSTMLayer(nn.Module):
             )
         if kernel not in KERNELS:
             raise SettingError(f"kernel: {kernel!r} is not one of {list(KERNELS)}")
+        if input_size < 0 or hidden_size < 1:
+            raise SettingError(f"LSTMLayer({input_size}, {hidden_size}): take 1 or more of each")
         self.W = nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.U = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.b = nn.Parameter(torch.empty(4 * hidden_size))
@@ -183,6 +185,8 @@ class LSTM(nn.Module):
         kernel: str = "fast",
     ) -> None:
         super().__init__()
+        if layers < 1:
+            raise SettingError(f"layers is {layers}, not a whole number >= 1")
         self.input_size, self.hidden_size = input_size, hidden_size
         self.layers = nn.ModuleList(
             LSTMLayer(

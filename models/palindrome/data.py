@@ -14,12 +14,20 @@ import torch
 
 
 def count_free_digits(T: int) -> int:
-    """Returns how many digits decide a palindrome of T + 1: half of them, rounded up."""
+    """Returns how many digits decide a palindrome of T + 1: half of them, rounded up.
+
+    ValueError for T below 1: nothing would be read.
+    """
+    if T < 1:
+        raise ValueError(f"T is {T}, not a whole number >= 1")
     return T // 2 + 1
 
 
 def complete_palindromes(free: np.ndarray, T: int) -> np.ndarray:
-    """Completes free digits (N, F) to their palindromes (N, T + 1)."""
+    """Completes free digits (N, F) to their palindromes (N, T + 1). ValueError for another F."""
+    if free.shape[1:] != (count_free_digits(T),):
+        shape = f"(N, {count_free_digits(T)})"
+        raise ValueError(f"free digits are {free.shape}, expected {shape} for T = {T}")
     mirrored = free[:, ::-1]
     return np.concatenate([free, mirrored[:, 2 * free.shape[1] - (T + 1) :]], axis=1)
 
@@ -53,6 +61,8 @@ def validation_set(T: int, limit: int) -> np.ndarray:
     They do not depend on the seed of a run, so that runs compare. Where there are too many to
     list, they are sampled, and a few may come twice.
     """
+    if limit < 1:
+        raise ValueError(f"limit is {limit}, not a whole number >= 1")
     F, rng = count_free_digits(T), np.random.default_rng(0)
     if math.log10(10 * limit) < F:
         return sample_palindromes(limit, T, rng, validation=True)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from models.lstm.modules import LSTM
-from utils.config import key
+from utils.config import ModelSection, key
 from utils.helper_functions import one_hot
 
 DIGITS = 10
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(ModelSection):
     """The "model" section of config.json."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")

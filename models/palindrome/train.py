@@ -35,7 +35,7 @@ from utils.training.task import Batch, Row, Task
 class DataConfig:
     """The "data" section of config.json."""
 
-    batches: int = key("batches of an epoch", low=1, dry=2)
+    batches: int = key("batches of an epoch", low=1)
     validation: int = key(
         "palindromes to validate on; all of them where there are fewer",
         low=1,
@@ -49,7 +49,7 @@ class TrainingConfig(TrainingSection):
     """The "training" section of config.json."""
 
     epochs: int = key("epochs of data.batches each", low=1, dry=1)
-    batch_size: int = key("B, palindromes of a step", low=1, dry=12)
+    batch_size: int = key("B, palindromes of a step", low=1)
     learning_rate: float = key("RMSprop's learning rate", above=0)
     clip_norm: float = key("longest gradient of all parameters together", above=0)
     seed: int = key("seed of the initial weights, the palindromes and dropout", low=0)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from utils.config import key
+from utils.config import ModelSection, key
 from utils.errors import SettingError
 from utils.helper_functions import characters
 from utils.inputs import take, take_parts
@@ -31,7 +31,7 @@ ACTIVATIONS = {"relu": functional.relu, "gelu": functional.gelu}
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(ModelSection):
     """The "model" section of config.json."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
@@ -70,6 +70,11 @@ class CausalConv(nn.Module):
         self, in_channels: int, out_channels: int, kernel_size: int, dilation: int
     ) -> None:
         super().__init__()
+        if min(in_channels, out_channels, kernel_size, dilation) < 1:
+            raise SettingError(
+                f"CausalConv({in_channels}, {out_channels}, {kernel_size}, {dilation}): "
+                "each of these is a whole number >= 1"
+            )
         self.history = (kernel_size - 1) * dilation
         conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation)
         # Before wrapping: weight_norm splits w into a length and a direction (Salimans & Kingma

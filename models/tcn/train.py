@@ -35,7 +35,7 @@ class Config(TextConfig):
 def main(argv: list[str] | None = None) -> None:
     call = parse(argv, __doc__, Config, Path(__file__).with_name("config.json"))
     with open_run(call) as run:
-        text = load_text(run.config.data, few=run.dry)
+        text = load_text(run.config.data)
         model = Model(len(text.alphabet), run.config.model)
         task = NextCharacter(model, text, run.config)
         print(model.describe_reach(run.config.training.length))

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from models.transformer.attention import attend_fast
-from utils.config import key
+from utils.config import ModelSection, key
 from utils.errors import SettingError
 from utils.helper_functions import characters
 from utils.inputs import take, take_parts, without_autocast
@@ -37,7 +37,7 @@ KERNELS = ("fast", "readable")
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(ModelSection):
     """The "model" section of config.json."""
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
@@ -149,8 +149,8 @@ class CausalAttention(nn.Module):
         super().__init__()
         if kernel not in KERNELS:
             raise SettingError(f"kernel: {kernel!r} is not one of {list(KERNELS)}")
-        if width % heads:
-            raise SettingError(f"the width {width} is not a multiple of the heads {heads}")
+        if min(width, heads, context) < 1 or width % heads:
+            raise SettingError(f"no attention of width {width}, {heads} heads, context {context}")
         self.kernel, self.heads, self.context = kernel, heads, context
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)

@@ -9,6 +9,7 @@ Writes checkpoints/<run>/ and results/<run>/. Then: python models/transformer/te
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
@@ -29,13 +30,26 @@ class Config(TextConfig):
 
     kind = "transformer"
     model: ModelConfig
+    idle: ClassVar = {
+        ("model", "window"): (
+            lambda config: (config.model.window or 0) >= config.model.context,
+            "unless it is below --context",
+        ),
+        ("model", "context"): (
+            lambda config: (
+                config.model.positions != "learned"
+                and (config.model.window or config.model.context) < config.model.context
+            ),
+            "beside a smaller --window, but with --positions learned",
+        ),
+    }
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     call = parse(argv, __doc__, Config, Path(__file__).with_name("config.json"))
     with open_run(call) as run:
-        text = load_text(run.config.data, few=run.dry)
+        text = load_text(run.config.data)
         model = Model(len(text.alphabet), run.config.model)
         fit(NextCharacter(model, text, run.config), run)
 

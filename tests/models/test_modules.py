@@ -155,9 +155,12 @@ def test_the_readable_kernel_never_calls_its_twin(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_an_unknown_kernel_is_refused(kind):
-    build, config = SETTINGS[kind]
+    """In a model's settings, and of a layer that somebody lifts."""
+    with pytest.raises(SettingError, match="kernel is 'slow', not one of fast, readable"):
+        dataclasses.replace(SETTINGS[kind][1], kernel="slow")
+    layer, sizes = {"lstm": (LSTM, (3, 4)), "transformer": (CausalAttention, (8, 2, 4))}[kind]
     with pytest.raises(SettingError, match=r"kernel: 'slow' is not one of \['fast', 'readable'\]"):
-        build(5, dataclasses.replace(config, kernel="slow"))
+        layer(*sizes, kernel="slow")
 
 
 @pytest.mark.parametrize("kind", SETTINGS)

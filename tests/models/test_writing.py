@@ -112,10 +112,25 @@ def test_an_option_without_effect_is_refused(source, option, trained, capsys):
         assert re.fullmatch(rf"error: --{option} has no effect with.*: leave it out\n", err)
 
 
-@pytest.mark.parametrize("option", ["top_k", "top_p", "seed"])
-def test_nothing_is_sampled_at_temperature_0(option, trained, capsys):
-    assert lstm(trained, "--temperature", "0", f"--{option}", VALUES[option]) == 2
-    assert f"--{option} has no effect at --temperature 0" in capsys.readouterr().err
+@pytest.mark.parametrize("likeliest", ["--temperature 0", "--top_k 1"])
+@pytest.mark.parametrize("option", ["temperature", "top_k", "top_p", "seed"])
+def test_nothing_is_sampled_where_the_likeliest_is_taken(option, likeliest, trained, capsys):
+    if likeliest.startswith(f"--{option}"):
+        pytest.skip("an option beside itself")
+    assert lstm(trained, *likeliest.split(), f"--{option}", VALUES[option]) == 2
+    assert f"--{option} has no effect at {likeliest}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("likeliest", ["--temperature 0", "--top_k 1"])
+def test_a_prompt_has_one_likeliest_continuation(likeliest, trained, capsys):
+    """Which is written once. Passages of a text are different prompts, so they all are."""
+    argv = [*likeliest.split(), "--prompt", "the ", "--length", "5"]
+    assert lstm(trained, *argv, "--num_samples", "2") == 2
+    assert f"2 would be the same text every time at {likeliest}" in capsys.readouterr().err
+    assert lstm(trained, *argv) == 0
+    assert capsys.readouterr().out.count("Initialization:") == 1
+    assert lstm(trained, *argv[:2], "--length", "5", "--num_samples", "2") == 0
+    assert capsys.readouterr().out.count("Initialization:") == 2
 
 
 def test_a_sample_ends_at_a_text_and_goes_to_a_file(trained, capsys):

@@ -45,7 +45,7 @@ class TrainingConfig(TrainingSection):
     """The "training" section of config.json, but for what a model adds."""
 
     epochs: int = key("passes over the training pictures", low=1, dry=1)
-    batch_size: int = key("B, pictures of a step", low=2, dry=12)
+    batch_size: int = key("B, pictures of a step", low=2)
     learning_rate: float = key("Adam's peak learning rate", above=0)
     discriminator_rate: float = key("Adam's peak learning rate of the discriminator", above=0)
     final_rate: float = key("share of the peak rates left at the last step", low=0, high=1)
@@ -77,14 +77,14 @@ class GenerativeModel(Protocol):
 
 
 def load_digits(data: DataConfig, *, few: bool = False) -> tuple[Images, Images]:
-    """Loads training and validation pictures; `few` of them for a dry run.
+    """Loads training and validation pictures, `few` of these for a dry run.
 
     One's own are fitted to 28 x 28, in grey.
     """
     own = data.data is not None
     whole = load_images(Path(data.data), size=28, channels=1) if own else digits(data.dataset)[0]
     training, validation = split(whole, VALIDATION_SHARE, seed=0)
-    return (training.take(slice(24)), validation.take(slice(32))) if few else (training, validation)
+    return training, validation.take(slice(32)) if few else validation
 
 
 def real_loss(logits: torch.Tensor) -> torch.Tensor:

@@ -17,8 +17,6 @@ from utils.text.preparation import BLOCK, RECORD, prepare
 from utils.training.fingerprint import Fingerprint, digest
 from utils.words import count
 
-FEW = 2000  # characters of a dry run
-
 
 class TextModel(Protocol):
     """The contract of every text model in models/*/modules.py.
@@ -88,11 +86,10 @@ def decode(codes: torch.Tensor | np.ndarray, alphabet: list[str]) -> str:
     return "".join(alphabet[int(code)] for code in codes)
 
 
-def load_text(data: DataConfig, *, few: bool = False) -> Text:
+def load_text(data: DataConfig) -> Text:
     """Loads data/<name>/ in either format; prepares the default text where it is not there yet.
 
-    `few` keeps only the first 2,000 characters, for a dry run. codes.npy stays on disk as a memory
-    map. UserError where there is no such data, or broken data.
+    codes.npy stays on disk as a memory map. UserError where there is no such data, or broken data.
     """
     folder = find_text(data.name)
     try:
@@ -100,7 +97,6 @@ def load_text(data: DataConfig, *, few: bool = False) -> Text:
     except UserError:
         with lock(folder):  # perhaps another process replaced it just then
             alphabet, codes = read(folder)
-    codes = codes[:FEW] if few else codes
     cut = int(len(codes) * (1 - data.validation_share))
     return Text(alphabet, codes[:cut], codes[cut:])
 

@@ -3,6 +3,8 @@
 import argparse
 import codecs
 import io
+import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, AnyStr, BinaryIO
@@ -12,8 +14,23 @@ from utils.files import open_plain
 
 SAMPLE = 2**16  # bytes that a guess looks at
 # What texts come in. Fewer to choose from make fewer mistakes: each fits some text of the others.
-LIKELY = ["utf_8", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "cp1252", "cp1250", "cp1251"]
-LIKELY += ["koi8_r", "cp1253", "cp1254", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
+LIKELY = ["utf_8", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "cp1252", "cp1250", "iso8859_2"]
+LIKELY += ["cp1251", "koi8_r", "cp866", "cp1253", "cp1254"]
+LIKELY += ["shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
+# Letters beyond ASCII, the commonest first, of the languages written in an encoding.
+EASTERN = ("łąęóżśćńź", "íáéěřčšžýůúťďňó", "áíéúčýľšžťôóďňäŕĺ", "áéöóőíüúű", "ăîâşţ", "čšžćđ")
+LETTERS = {
+    "cp1252": (
+        *("éàèêçôûîùâœëï", "üäößé", "óíáñéúü", "ãçéáóíêõâúà", "èàùòìé", "àéèíòóçúïü"),
+        *("äöåé", "åæøéäö", "íáðöþéúóæý", "éëïüó"),
+    ),
+    "cp1250": EASTERN,
+    "iso8859_2": EASTERN,
+    "cp1254": ("ıüşöçğâ",),
+}
+MARKS = "“”„‘’‚«»‹›–—…•°§¿¡ \N{SOFT HYPHEN}"  # which tell nothing of the language
+RARE = 1e-4  # how likely any other character is
+PRIOR = 2.0  # nats by which cp1252, which most texts have, is likelier before one looks
 
 
 def encoding(name: str) -> str:
@@ -101,11 +118,7 @@ def _is_wide(content: BinaryIO) -> bool:
 
 
 def guess_encoding(content: BinaryIO, place: int = 0) -> str | None:
-    """Guesses a file's encoding from what surrounds a byte; None where nothing fits.
-
-    Latin-1, cp1250 and cp1252 share most letters of western Europe. Where these fit alike, the last
-    is taken, or Latin-1 where no character is there that cp1252 adds.
-    """
+    """Guesses a file's encoding from what surrounds a byte; None where nothing fits."""
     from charset_normalizer import from_bytes  # seldom needed
 
     content.seek(max(0, place - SAMPLE // 2) // 4 * 4)
@@ -114,7 +127,33 @@ def guess_encoding(content: BinaryIO, place: int = 0) -> str | None:
     best = found.best()
     if best is None:
         return None
-    western = next((one for one in found if "cp1252" in one.could_be_from_charset), None)
-    if western and (western.chaos, -western.coherence) <= (best.chaos, -best.coherence):
-        return "cp1252" if any(0x80 <= byte < 0xA0 for byte in sample) else "latin-1"
+    latin = [one for one in found if LETTERS.keys() & one.could_be_from_charset]
+    if any((one.chaos, -one.coherence) <= (best.chaos, -best.coherence) for one in latin):
+        return guess_latin(sample)
     return best.encoding.replace("_", "-")
+
+
+def guess_latin(sample: bytes) -> str:
+    """Guesses which of the encodings of Latin letters a text has, by the letters beyond ASCII.
+
+    They share most bytes, but a language has few such letters, and of these a few often. Each
+    language thus gives the sample a likelihood, the k-th letter of its list being as likely as
+    1 / (k + 1). A text that two encodings decode alike is taken for the first one's, and for
+    Latin-1 where it has no character that cp1252 adds.
+    """
+    scores = {}
+    for name, languages in LETTERS.items():
+        text = sample.decode(name, errors="replace").lower()
+        beyond = Counter(char for char in text if char > "\x7f" and char not in MARKS)
+        for letters in languages:
+            total = sum(1 / (k + 2) for k in range(len(letters)))
+            shares = {letter: 1 / (k + 2) / total for k, letter in enumerate(letters)}
+            score = sum(n * math.log(shares.get(char, RARE)) for char, n in beyond.items())
+            scores[name] = max(score, scores.get(name, -math.inf))
+    scores["cp1252"] += PRIOR
+    likeliest = max(scores, key=lambda name: scores[name])
+    if sample.decode(likeliest, errors="replace") == sample.decode("cp1252", errors="replace"):
+        likeliest = "cp1252"
+    if likeliest == "cp1252" and not any(0x80 <= byte < 0xA0 for byte in sample):
+        return "latin-1"
+    return likeliest.replace("iso8859_", "iso-8859-")

@@ -3,7 +3,7 @@
 At a few epochs the same prompts are continued greedily and written to results/<run>/protocol.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,9 @@ class ProtocolConfig:
     """The "protocol" section of config.json."""
 
     epochs: list[int] = key("epochs to be kept and recorded, beside the last one", low=1)
-    prompts: int = key(
-        "passages to be continued, half of them from the training text", low=1, dry=1
-    )
-    prompt_length: int = key("characters fed in", low=1, dry=10)
-    length: int = key("characters written", low=1, dry=10)
+    prompts: int = key("passages to be continued, half of them from the training text", low=1)
+    prompt_length: int = key("characters fed in", low=1)
+    length: int = key("characters written", low=1)
 
 
 def space_evenly(size: int, count: int, window: int) -> list[int]:
@@ -55,6 +53,12 @@ class Protocol:
             codes = getattr(text, name)
             for place in space_evenly(len(codes), count, self.window) if count else []:
                 self.passages.append((name, np.asarray(codes[place : place + self.window])))
+
+    def shorten(self) -> None:
+        """Keeps a passage, and ten characters of it to read and to write, for a dry run."""
+        read, written = self.config.prompt_length, self.config.length
+        self.config = replace(self.config, prompt_length=min(read, 10), length=min(written, 10))
+        self.passages = self.passages[:1]
 
     def add(self, row: dict[str, Any], model: nn.Module) -> None:
         """Continues every prompt, greedily, and remembers it with the losses of this epoch."""

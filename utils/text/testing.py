@@ -97,8 +97,7 @@ def parse_test(
     for name in typed:
         if name not in TAKES[source]:
             raise UserError(f"--{name} has no effect {what}: leave it out")
-        if args.temperature == 0 and name in ("top_k", "top_p", "seed"):
-            raise UserError(f"--{name} has no effect at --temperature 0: leave one of them out")
+    refuse_chance(args, typed, alone=source in ("prompt", "prompt_file"))
     if args.top_p == 0:
         raise UserError("--top_p 0 keeps nothing: give a number above 0 and at most 1")
     if args.output is not None and args.output.is_dir():
@@ -107,6 +106,27 @@ def parse_test(
         if getattr(args, name) is None:
             setattr(args, name, value)
     return args
+
+
+def refuse_chance(args: argparse.Namespace, typed: list[str], *, alone: bool) -> None:
+    """Raises a UserError for what decides how to sample, where the likeliest is always taken.
+
+    `alone`: there is one prompt. It then has one continuation.
+    """
+    for option, value in (("temperature", 0), ("top_k", 1)):
+        if getattr(args, option) != value:
+            continue
+        for name in ("temperature", "top_k", "top_p", "seed"):
+            if name in typed and name != option:
+                raise UserError(
+                    f"--{name} has no effect at --{option} {value}: leave one of them out"
+                )
+        if alone and (args.num_samples or 1) > 1:
+            raise UserError(
+                f"--num_samples {args.num_samples} would be the same text every time at "
+                f"--{option} {value}: leave one of them out"
+            )
+        args.num_samples = 1 if alone else args.num_samples
 
 
 def load_text_model(

@@ -1,7 +1,7 @@
 """How every next-character model learns: the task behind models/{lstm,tcn,transformer}/train.py."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,18 +26,20 @@ from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
 from utils.words import count
 
+FEW = 200  # characters that a dry run validates on
+
 
 @dataclass(frozen=True)
 class TrainingConfig(TrainingSection):
     """The "training" section of config.json."""
 
     epochs: int = key("passes over the training text", low=1, dry=1)
-    batch_size: int = key("B, streams read side by side", low=1, dry=12)
-    length: int = key("T, characters of a stream read at a time", low=1, dry=32)
+    batch_size: int = key("B, streams read side by side", low=1)
+    length: int = key("T, characters of a stream read at a time", low=1)
     carry_state: bool = key("keep the state from one batch to the next, or start each one cold")
     learning_rate: float = key("AdamW's peak learning rate", above=0)
     final_rate: float = key("share of the peak rate left at the last step", low=0, high=1)
-    warmup_steps: int = key("steps in which the learning rate climbs to its peak", low=0, dry=1)
+    warmup_steps: int = key("steps in which the learning rate climbs to its peak", low=0)
     beta2: float = key("AdamW's second decay rate", low=0, below=1)
     weight_decay: float = key("decay of the matrices; vectors and weight norm are spared", low=0)
     clip_norm: float = key("longest gradient of all parameters together", above=0)
@@ -144,6 +146,10 @@ class NextCharacter(Task):
         validation = self.text.validation
         nats = score_blocks(self.model, validation) if len(validation) else None
         return {"val_nats": nats, "learning_rate": self.learning_rate}
+
+    def shorten(self) -> None:
+        self.text = replace(self.text, validation=self.text.validation[:FEW])
+        self.protocol.shorten()
 
     def begin(self, run: Run) -> None:
         alphabet = len(self.text.alphabet)

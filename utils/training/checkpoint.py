@@ -43,7 +43,7 @@ class Content(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise UserError(
-            f"{show(self.path)} has no {name} in it: train again, or take another --epoch"
+            f"{show(self.path)} has no {name} in it: train again, or take another epoch"
         )
 
 
@@ -56,9 +56,7 @@ def blame(path: Path, what: str = "") -> Iterator[None]:
         raise
     except Exception as problem:
         reason = str(problem) if isinstance(problem, Misfit) else f"{what} ({problem})"
-        raise UserError(
-            f"{show(path)}: {reason}: train again, or take another --epoch"
-        ) from problem
+        raise UserError(f"{show(path)}: {reason}: train again, or take another epoch") from problem
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
@@ -89,7 +87,7 @@ def load(path: Path, kind: str | None = None) -> dict[str, Any]:
     except Exception:  # torch, zipfile and pickle each raise their own for a broken file
         raise UserError(
             f"{show(path)} is damaged, cut short or no checkpoint: "
-            "train again, or take another --epoch"
+            "train again, or take another epoch"
         ) from None
     if not isinstance(content, dict) or not content.keys() >= {"format", "kind", "model"}:
         raise UserError(f"{show(path)} is no checkpoint of this project: take another --ckpt_name")

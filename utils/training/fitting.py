@@ -58,7 +58,7 @@ def no_larger_than(content: Any, path: Path) -> Iterator[None]:
         count -= 1
         numbers -= 0 if parameter is None else parameter.numel()
         if count < 0 or numbers < 0:
-            raise UserError(f"{show(path)}: {UNLIKE}: train again, or take another --epoch")
+            raise UserError(f"{show(path)}: {UNLIKE}: train again, or take another epoch")
 
     handle = register_module_parameter_registration_hook(look)
     try:
@@ -77,7 +77,7 @@ def watch(model: nn.Module, path: Path) -> None:
         if not all(tensor.isfinite().all() for tensor in find_tensors(output)):
             raise UserError(
                 f"{show(path)}: its network comes to infinite numbers, or to none: "
-                "train again, or take another --epoch"
+                "train again, or take another epoch"
             )
 
     for child in model.children():

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from utils.config import spell
 from utils.errors import UserError
 from utils.files import show
 from utils.training import checkpoint
@@ -18,8 +19,12 @@ def start_from(task: Task, run: str) -> str:
     UserError where there is no such run of this kind, or its weights do not fit; nothing is changed
     then. The networks that a checkpoint lacks (it keeps what draws, not a discriminator) stay new.
     """
-    path = checkpoint.find(run)
-    content = checkpoint.load(path, task.config.kind)
+    try:
+        path = checkpoint.find(run)
+        content = checkpoint.load(path, task.config.kind)
+    except UserError as problem:
+        mended = str(problem).replace("--ckpt_name", "--init")  # the way out is another of these
+        raise UserError(f"--init {run}: {mended}") from None
     with blame(path, "it is no start for this training"):
         weights, notes = task.take_over(content)
         wanted = task.model.state_dict()
@@ -42,7 +47,7 @@ def describe_misfit(content: Mapping[str, Any], task: Task) -> str:
     """Names the settings, or what else, in which a checkpoint's model is not the task's."""
     before, now = content["config"]["model"], vars(task.config.model)
     changed = [
-        f"its model.{name} is {before[name]!r}, not {value!r}"
+        f"its {spell(task.config, 'model', name)} is {before[name]!r}, not {value!r}"
         for name, value in now.items()
         if name in before and before[name] != value and not isinstance(value, float)
         if name != "name"

@@ -62,7 +62,7 @@ def start(task: Task, run: Run, *, quiet: bool) -> Progress:
         if not run.dry:
             run.clear()
         run.results.mkdir(parents=True, exist_ok=True)  # or fail before hours of training
-        epochs, steps = task.config.training.epochs, task.loader.steps
+        epochs, steps = task.config.training.epochs, min(task.loader.steps, run.most_steps)
         if not quiet:
             sizes = {
                 name: sum(p.numel() for group in each.param_groups for p in group["params"])

@@ -75,7 +75,7 @@ class Progress:
     def __init__(self, task: Task, run: Run) -> None:
         self.task, self.run = task, run
         self.epochs = task.config.training.epochs
-        self.steps = task.loader.steps  # of an epoch
+        self.steps = min(task.loader.steps, run.most_steps)  # of an epoch
         self.peaks = {name: each.param_groups[0]["lr"] for name, each in task.optimizers.items()}
         self.history: list[Row] = []
         self.index, self.sums, self.seconds = 0, {}, 0.0  # of the running epoch
@@ -122,6 +122,8 @@ class Progress:
     def end_epoch(self) -> Row:
         """Closes the running epoch: validates it and adds its row to the history."""
         self.ensure_finite_state()
+        if self.run.dry:
+            self.task.shorten()
         row = {"epoch": self.epoch, "step": self.epoch * self.steps}
         row |= {name: total / self.steps for name, total in self.sums.items()}
         row |= distributed.ask_first(self.task.validate)

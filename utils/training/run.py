@@ -16,12 +16,13 @@ from filelock import FileLock, Timeout
 
 from utils import files
 from utils.command_line import Call
-from utils.config import C, Config, build, list_keys, override, refuse_idle, spell
+from utils.config import LARGEST, C, Config, build, list_keys, override, refuse_idle, spell
 from utils.errors import UserError, outlive_readers
 from utils.files import show
 from utils.training import checkpoint, distributed
 from utils.training.fitting import no_larger_than
 
+DRY_STEPS = 2  # of a dry run, as training takes them: a state goes on from one to the next
 # What may not change when a run goes on: the model's shape and the order of its data.
 FIXED = {"model", "data"}
 FIXED_KEYS = {
@@ -42,6 +43,7 @@ class Run(Generic[C]):
     results: Path
     place: str = "a temporary folder"  # where it writes, in words
     dry: bool = False
+    most_steps: int = LARGEST  # of an epoch
     resumed: dict[str, Any] | None = None  # the content of the checkpoint it goes on from
     ranks: int = 1  # processes that train together
     writes: bool = True  # whether this one prints and writes: rank 0
@@ -88,7 +90,8 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
         if call.resume:
             run = resume_run(call)
         elif call.dry_run:
-            run = Run(call.config, Path(folder, "checkpoints"), Path(folder, "results"), dry=True)
+            folders = Path(folder, "checkpoints"), Path(folder, "results")
+            run = Run(call.config, *folders, dry=True, most_steps=DRY_STEPS)
         else:
             run = distributed.ask_first(lambda: start_run(call))
         if together:
@@ -100,6 +103,7 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
         with no_larger_than(run.resumed, last) if run.resumed else nullcontext():
             yield run
         if run.dry:
+            place_run(run.config)  # where training would refuse the name, so does this
             print("dry run: one tiny pass of everything went well; nothing was kept")
 
 
@@ -144,7 +148,8 @@ def resume_run(call: Call[C]) -> Run[C]:
     run = place_run(config, resumed=content)
     if content["epoch"] >= run.config.training.epochs:
         option = spell(saved, "training", "epochs")
-        print(f"{run.name} is finished: only more {option} than {content['epoch']} go on")
+        epochs = content["epoch"]
+        print(f"{run.name} is finished: {option} {epochs + 1} or more would go on with it")
     own = [
         f"{spell(saved, section, name)} {value}"
         for section, values in dataclasses.asdict(run.config).items()

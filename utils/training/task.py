@@ -98,6 +98,9 @@ class Task(ABC):
     def begin(self, run: Run) -> None:
         """Says what deserves attention, and records where a new run starts from."""
 
+    def shorten(self) -> None:
+        """Keeps little to validate on and to write, once the steps of a dry run are done."""
+
     def milestone(self, row: Row, run: Run) -> None:
         """Writes pictures or texts at an epoch that is kept."""
 

@@ -93,9 +93,6 @@ def test_the_last_tenth_is_for_validation(repository):
     assert text.alphabet == ["a", "b", "c"]
     assert (len(text.training), len(text.validation)) == (180, 21)
     assert np.concatenate([text.training, text.validation]).tolist() == [0, 1, 2] * 67
-    write(repository / "data" / "long", *encode_text(["abc" * 900]), "codes")
-    few = load_text(DataConfig(name="long"), few=True)
-    assert (len(few.training), len(few.validation)) == (1800, 200)
 
 
 def test_codes_are_places_in_the_alphabet():

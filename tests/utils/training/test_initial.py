@@ -126,14 +126,16 @@ def test_every_kind_starts_from_a_run_and_refuses_what_does_not_fit(run, world, 
     key = next(k for k in ("hidden_size", "channels", "width", "z_dim") if command.option(k))
     other = RUNS[0] if run != RUNS[0] else RUNS[1]
     for wrong, words in (
-        ([f"--init={run}", f"{command.option(key)}=10"], f"its model.{key} is "),
-        (["--init=nothing"], "no run 'nothing'"),
-        ([f"--init={other}"], f"is a checkpoint of {other}, not of {run}"),
+        ([f"--init={run}", f"{command.option(key)}=10"], f"its --{key} is "),
+        (["--init=nothing"], "error: --init nothing: no run 'nothing'"),
+        ([f"--init={other}"], f"is a checkpoint of {other}, not of {run}: take another --init"),
     ):
         status = command.main([*small_of(command), "--ckpt_name=wrong", *wrong])
         out, err = capsys.readouterr()
         assert status == 2, out
         assert words in err
+        assert "--ckpt_name" not in err
+        assert "--epoch " not in err
         assert len(err.splitlines()) == 1
         assert not (world / "checkpoints" / "wrong").exists()
 

@@ -99,7 +99,7 @@ def test_a_run_that_goes_on_names_options_and_nothing_untyped(repository, capsys
     assert "note: beta climbs for 9 steps, longer than the training of 2" in capsys.readouterr().out
     assert vae.train("--resume", "--dataset", "digits") == 0
     out = capsys.readouterr().out
-    assert "run is finished: only more --epochs than 1 go on\n" in out
+    assert "run is finished: --epochs 2 or more would go on with it\n" in out
     said = next(line for line in out.splitlines() if "resumed with" in line)
     assert "--z_dim 1" in said
     assert "not" not in said.split()
