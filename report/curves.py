@@ -5,7 +5,7 @@ are those of the page around them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 from report.blocks import Chart
@@ -17,6 +17,7 @@ LOGARITHMIC = 30  # largest by smallest value from which on the axis is
 # Of ink, grid and curves, on paper; the page has its own for light and for dark (report.css).
 PAPER = {"ink": "#444444", "grid": "#e3e3e3", "1": "#2b6cb0", "2": "#c05621", "3": "#2f855a"}
 PAGE = {name: f"var(--{name})" for name in ("ink", "grid")}
+Text = Callable[..., str]  # makes a <text> at x, y, of words, anchored
 PAGE |= {name: f"var(--curve-{name})" for name in "123"}
 
 
@@ -54,7 +55,12 @@ def draw(chart: Chart, colors: dict[str, str], font: str) -> str:
         parts.append(line(x, TOP, x, HEIGHT - BOTTOM, colors["ink"], ";stroke-dasharray:2 3"))
     for index, (_, curve) in enumerate(chart.series, 1):
         parts += draw_curve([(across(x), up(y)) for x, y in thin(curve)], colors[str(index)])
-    parts += draw_legend(chart, colors, text)
+    places = [(across(x), up(y)) for _, curve in chart.series for x, y in curve]
+    right = [y for x, y in places if x > WIDTH * 0.7]
+    low = sum(right) < len(right) * HEIGHT / 2  # the curves end above: below there is room
+    parts += draw_legend(
+        chart, colors, text, HEIGHT - BOTTOM - 16 * len(chart.series) if low else TOP
+    )
     return "".join([*parts, "</svg>"])
 
 
@@ -69,11 +75,11 @@ def draw_curve(points: Sequence[tuple[float, float]], color: str) -> list[str]:
     return [f'<polyline points="{places}" style="{style}"/>', *dots]
 
 
-def draw_legend(chart: Chart, colors: dict[str, str], text: object) -> list[str]:
-    """Names the curves at the upper right, where losses have left room."""
+def draw_legend(chart: Chart, colors: dict[str, str], text: Text, top: float) -> list[str]:
+    """Names the curves, at the right, from a height on."""
     parts, right = [], WIDTH - RIGHT - 6
     for index, (name, _) in enumerate(chart.series, 1):
-        y = TOP + 4 + 16 * index - 8
+        y = top + 16 * index - 8
         style = f"stroke:{colors[str(index)]};stroke-width:2"
         parts.append(f'<line x1="{right - 22}" y1="{y}" x2="{right}" y2="{y}" style="{style}"/>')
         parts.append(text(right - 28, y + 4, name, "end"))

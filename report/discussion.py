@@ -28,7 +28,9 @@ from report.blocks import (
     Table,
 )
 from report.settings import LANGUAGES
+from utils.errors import UserError
 from utils.files import open_plain, show, write_whole
+from utils.words import escape
 
 Words = dict[str, Any]
 
@@ -58,11 +60,16 @@ def fill(question: Words, language: str, words: Words) -> str:
 
 
 def read_text(file: Path, question: Words, all_words: dict[str, Words]) -> str:
-    """Reads what a student has written: all lines but those of the empty file, in any language."""
+    """Reads what a student has written: all lines but those of the empty file, in any language.
+
+    UserError for a file that is not UTF-8, or that is a link to one elsewhere.
+    """
+    if not file.resolve().is_relative_to(file.parent.resolve()):
+        raise UserError(f"{show(file)} is a link out of its folder: put the text itself there")
     given = set()
     for language in LANGUAGES:
         given |= set(fill(question, language, all_words[language]).splitlines())
-    lines = facts.read(file).splitlines()
+    lines = escape(facts.read(file)).split("\n")
     return "\n".join("" if line.rstrip() in given else line for line in lines).strip()
 
 

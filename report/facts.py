@@ -88,11 +88,15 @@ def plain(value: Any) -> str:
 
 
 def take_number(file: Path, place: str, way: str = "", digits: int = 4) -> Fact | None:
-    """Takes a number from a file; None where that place is empty."""
+    """Takes a number from a file; None where that place is empty. UserError for what is none."""
     value = look_up(file, place)
     if value is None or value == "":
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        where = f"{show(file)}: {place} is {value!r:.40}"
+        raise UserError(f"{where}, not a number: remove it, and it is made anew") from None
     if not way and isinstance(value, str) and value.lstrip("-").isdecimal():
         number = int(value)
     elif not way and isinstance(value, int):

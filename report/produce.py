@@ -24,6 +24,7 @@ from utils.images.figures import draw_pictures
 from utils.images.mnist import RELATIVES
 from utils.training.checkpoint import Content, rebuild
 from utils.training.run import ensure_named
+from utils.words import escape
 from vae.data import DataConfig, load_validation
 from vae.training import VAEConfig
 
@@ -55,7 +56,7 @@ def get_part(run: Run, name: str, *, as_is: bool) -> Part:
         return Part(file, command, shorten_paths(str(problem)))
     file = files.result_folder(run.name) / name
     if name == TEST:
-        write_whole(file, strip_paths(printed.getvalue()).encode("utf-8"))
+        write_whole(file, strip_paths(escape(printed.getvalue())).encode("utf-8"))
     if not file.is_file():  # it says why not in what it prints
         last = strip_paths(printed.getvalue()).strip().splitlines()[-1:]
         return Part(file, command, shorten_paths(*last) if last else "-")

@@ -201,9 +201,10 @@ class Writer:
         file, words = self.run.results / "latent_analysis.csv", self.words
         if not is_fresh(file, self.run):
             return
-        rows = [row for row in read_rows(file) if row.get("active") == "True"][:LISTED]
-        if not rows:
-            rows = read_rows(file)[:1]
+        rows = read_rows(file)
+        if not {"latent", "kl_nats", "active", "name"} <= rows[0].keys():
+            raise UserError(f"{show(file)} has other columns: remove it, and it is made anew")
+        rows = [row for row in rows if row["active"] == "True"][:LISTED] or rows[:1]
         named = any(row.get("name") for row in rows)
         head = [words["latent"], "KL, nats", *([words["name"], words["share"]] if named else [])]
         table = []

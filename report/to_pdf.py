@@ -50,19 +50,19 @@ def make_pdf(report: Report, words: dict[str, str], fonts: Path) -> bytes:
     missing: set[str] = set()
     for _ in range(MOST_ROUNDS):
         data = replace(whole, missing) if missing else whole
-        codes = ", ".join(code(char) for char in sorted(missing))
+        codes = name_some([code(char) for char in sorted(missing)])
         data["missing"] = [words["missing_glyphs"].format(codes)] if missing else []
         sheet.files["report.json"] = json.dumps(data, ensure_ascii=False).encode()
         try:
             pdf = compile_files(sheet.files, fonts)
         except typst.TypstError as problem:
-            found = set("".join(json.loads(f'"{t}"') for t in UNSHOWN.findall(problem.diagnostic)))
+            found = find_unshown(problem.diagnostic)
             if not found - missing:
                 raise UserError(f"report.pdf cannot be set: {problem.message}") from problem
             missing |= found
             continue
         if missing:
-            shown = " ".join(sorted(missing))
+            shown = name_some(sorted(missing))
             say(
                 f"note: this computer has no font for {shown}: report.pdf shows their codes, "
                 f"report.html the characters; a font's file in {show(fonts)}/ is used, too"
@@ -84,6 +84,19 @@ def compile_files(files: dict[str, bytes], fonts: Path) -> bytes:
         return typst.compile(
             main, root=folder, font_paths=paths, format="pdf", pdf_standards="ua-1"
         )
+
+
+def name_some(things: list[str], most: int = 12) -> str:
+    """Lists things, of many the first ones, and how many there are."""
+    more = f" ... ({len(things):,})" if len(things) > most else ""
+    return ", ".join(things[:most]) + more
+
+
+def find_unshown(diagnostic: str) -> set[str]:
+    """Finds the characters without a font in what Typst says, where controls are \\u{7}."""
+    texts = "".join(UNSHOWN.findall(diagnostic))
+    texts = re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: chr(int(found[1], 16)), texts)
+    return set(texts) - {"\\", "\u200b"}  # the latter is report.typ's, where a line may end
 
 
 def code(char: str) -> str:

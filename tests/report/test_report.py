@@ -433,6 +433,50 @@ def test_no_runs_is_one_line(tmp_path, monkeypatch):
     )
 
 
+def test_a_discussion_that_links_out_of_its_folder_is_one_line(there):
+    file = there / "hand_in" / "discussion" / "5_palindromes.md"
+    file.unlink()
+    (there / "secret.txt").write_text("a secret", "utf-8")
+    file.symlink_to(there / "secret.txt")
+    outcome = call(write.main, ["--as-is", "--run", "palindrome"])
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
+    assert "5_palindromes.md is a link out of its folder" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("latent_analysis.csv", "a,b\n1,2\n", "latent_analysis.csv has other columns"),
+        ("latent_analysis.csv", "a,b\n1\n", "latent_analysis.csv cannot be read"),
+        (
+            "latent_analysis.json",
+            '{"scores": {"mig": "much"}}',
+            "scores.mig is 'much', not a number",
+        ),
+        ("latent_analysis.json", "{", "latent_analysis.json cannot be read"),
+    ],
+)
+def test_a_spoilt_result_is_one_line(there, name, text, fault):
+    folder = there / "results" / "vae"
+    Image.new("RGB", (9, 9)).save(folder / "latent_analysis.png")
+    table = "latent,kl_nats,active,name\n3,1.5,True,\n"
+    (folder / "latent_analysis.csv").write_text(table, "utf-8")
+    (folder / name).write_text(text, "utf-8")
+    outcome = call(write.main, ["--as-is", "--run", "vae"])
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
+    assert fault in outcome.err
+
+
+@needs_typst
+def test_controls_are_made_visible(there):
+    file = there / "hand_in" / "discussion" / "5_palindromes.md"
+    file.write_text("bell \x07 and \x1b[31m red \u202e turned", "utf-8")
+    outcome = call(write.main, ["--as-is", "--run", "palindrome"])
+    assert outcome.status == 0, outcome.err
+    page = (there / "hand_in" / "report.html").read_text("utf-8")
+    assert "bell \\x07 and \\x1b[31m red \\u202e turned" in page
+
+
 def test_a_folder_that_is_a_file_is_one_line(there):
     outcome = call(
         write.main, ["--as-is", "--run", "palindrome", "--to", "repository/data/text.txt"]
