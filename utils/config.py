@@ -19,6 +19,7 @@ from utils.files import show
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("float32", "bfloat16")
+MOST_BYTES = 2**20  # of a file of settings: a file may say that it has terabytes
 LARGEST = 2**53  # beyond it JSON's readers, and soon torch, no longer keep a whole number exactly
 
 
@@ -206,6 +207,8 @@ def read_json(path: Path) -> Any:
         path = Path(path)
         if path.exists() and not (path.is_file() or path.is_dir()):  # it might never end
             raise UserError(f"{show(path)} is a pipe, a socket or a device: give a JSON file")
+        if path.is_file() and (size := path.stat().st_size) > MOST_BYTES:
+            raise UserError(f"{show(path)} has {size:,} bytes, too many for settings")
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"no such file: {show(path)}: give a JSON file, as config.json") from None

@@ -80,13 +80,14 @@ def choose_output(asked: str | Path | None, root: Path) -> dict[str, Path]:
     try:
         chosen.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise UserError(f"{chosen} cannot be made ({problem.strerror}): {way}") from None
+        made = f"{chosen} cannot be made ({problem.strerror}): {way}"
+        first = "" if asked else f"{root} cannot be written to, and "
+        raise UserError(f"{first}{made}") from None
     if not os.access(chosen, os.W_OK):
         raise UserError(f"{chosen} cannot be written to: {way}")
     if not asked and speaks():
         what = root if len(closed) == len(PARTS) else f"{'/, '.join(closed)}/ of {root}"
-        where = f"{', '.join(closed)} go to {chosen}"
-        say(f"note: {what} cannot be written to: {where} ({way})")
+        say(f"note: {what} cannot be written to: output goes to {chosen} ({way})")
     chosen = chosen.resolve()
     return sweep({part: (chosen if asked or part in closed else root) / part for part in PARTS})
 
@@ -109,15 +110,24 @@ def find(*parts: str) -> Path:
 
 
 def data_folder(name: str) -> Path:
-    return output("data") / check_name(name, "the data's name")
+    return own_folder("data", check_name(name, "the data's name"))
 
 
 def checkpoint_folder(run: str) -> Path:
-    return output("checkpoints") / check_name(run, "the run's name")
+    return own_folder("checkpoints", check_name(run, "the run's name"))
 
 
 def result_folder(run: str) -> Path:
-    return output("results") / check_name(run, "the run's name")
+    return own_folder("results", check_name(run, "the run's name"))
+
+
+def own_folder(part: str, name: str) -> Path:
+    """Names a folder to write to. UserError where a file is in its place."""
+    folder = output(part) / name
+    for place in (folder.parent, folder):
+        if place.exists() and not place.is_dir():
+            raise UserError(f"{show(place)} is a file where a folder would be: move it away")
+    return folder
 
 
 def write_whole(path: Path, content: bytes) -> Path:

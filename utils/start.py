@@ -6,6 +6,7 @@ does, are opened on nothing. Otherwise the next file it opened would get their n
 what is printed. Where another program imports the project, nothing happens.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -43,5 +44,6 @@ def end_at_once(number: int, frame: FrameType | None) -> None:
 
 if is_command():
     open_streams()
+    logging.basicConfig(handlers=[logging.NullHandler()])  # what libraries say when imported
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not of a background job
         signal.signal(signal.SIGINT, end_at_once)  # until `command` (errors.py) takes over

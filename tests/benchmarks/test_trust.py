@@ -1,5 +1,6 @@
 """What is promised of a run, as benchmarks/trust proves it: shipped, made again, killed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -71,6 +72,20 @@ def test_killed_in_preparing_or_decoding_what_is_there_is_whole():
     assert (done.returncode, done.stderr) == (0, "")
     assert "| preparing a text | 3 |" in done.stdout
     assert "| decoding pictures | 3 |" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder that is open cannot be moved")
+@pytest.mark.parametrize("tool", ["together", "read_only"])
+def test_beside_others_and_without_leave_to_write(tool):
+    if tool == "read_only" and (os.geteuid() != 0 or shutil.which("setpriv") is None):
+        pytest.skip("only root can run commands as another user")
+    script = REPOSITORY / "benchmarks" / "trust" / f"{tool}.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script), "--quick"],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") > 2
 
 
 def test_the_fuzzing_knows_every_kind():

@@ -36,6 +36,14 @@ class OneSection(Config):
 GOOD = {"count": 3, "rate": 0.5, "name": "x", "on": True, "epochs": [1, 2], "maybe": None}
 
 
+def test_a_file_of_gigabytes_is_not_read(tmp_path):
+    file = tmp_path / "large.json"
+    with open(file, "wb") as made:
+        made.truncate(2**40)  # of nothing: it takes no place on the disk
+    with pytest.raises(UserError, match=r"has 1,099,511,627,776 bytes, too many for settings"):
+        config.read_json(file)
+
+
 def test_config_is_frozen_and_plain():
     built = config.build({"part": GOOD}, OneSection, Path("file.json"))
     assert dataclasses.asdict(built) == {"part": GOOD}

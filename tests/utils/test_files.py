@@ -308,6 +308,45 @@ def test_samples_that_are_missing_are_counted(prepared, kept):
         load_text(DataConfig(name="tale"))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.parametrize("name", ["sample_0003.npy", "alphabet.npy", "codes.npy"])
+def test_a_pipe_among_the_files_of_a_text_is_not_waited_for(name, prepared):
+    files.remove(prepared / name)
+    os.mkfifo(prepared / name)
+    with pytest.raises(UserError, match="prepare it"):
+        load_text(DataConfig(name="tale"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("codes.npy", [0, 1, -1]),
+        ("codes.npy", [0.0, 0.5, 1.0]),
+        ("codes.npy", []),
+        ("codes.npy", [[0, 1]]),
+        ("codes.npy", [float("nan")]),
+        ("alphabet.npy", ["a"] * 40),
+        ("alphabet.npy", ["ab", *map(chr, range(97, 120))]),
+        ("alphabet.npy", ["\ud800", *map(chr, range(97, 120))]),
+    ],
+)
+def test_arrays_that_are_no_codes_or_no_alphabet_are_refused(name, content, prepared):
+    (prepared / "prepared.json").unlink()
+    np.save(prepared / name, np.array(content))
+    with pytest.raises(UserError, match="prepare it again"):
+        load_text(DataConfig(name="tale"))
+
+
+@pytest.mark.parametrize("name", ["sample_0003.npy", "alphabet.npy", "codes.npy"])
+def test_an_array_of_10_to_the_12_nothings_is_not_looked_through(name, prepared):
+    """A few bytes are enough for it: what has no size takes no place."""
+    with open(prepared / name, "wb") as file:
+        header = {"descr": "|V0", "fortran_order": False, "shape": (10**6, 10**6)}
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(UserError, match=rf"{name} holds \|V0, 2 dim.*prepare it again"):
+        load_text(DataConfig(name="tale"))
+
+
 def test_a_text_of_earlier_versions_has_no_record(prepared):
     (prepared / "prepared.json").unlink()
     assert len(load_text(DataConfig(name="tale")).alphabet) > 10
@@ -397,7 +436,9 @@ def test_what_cannot_be_written_to_goes_to_the_home_and_one_line_says_so(
         assert files.output(part) == (home if part in elsewhere else repository) / part
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("note: ")
-    assert f"{', '.join(elsewhere)} go to {home} (--output-dir DIR" in line
+    what = f"{'/, '.join(elsewhere)}/ of {repository}"
+    what = str(repository) if elsewhere == files.PARTS else what
+    assert f"{what} cannot be written to: output goes to {home} (--output-dir DIR" in line
 
 
 def test_where_nothing_can_be_written_what_is_there_is_still_found(
@@ -411,6 +452,18 @@ def test_where_nothing_can_be_written_what_is_there_is_still_found(
     assert files.find("data", "tale") == repository / "data" / "tale"
     with pytest.raises(UserError, match="--output-dir DIR takes another"):
         files.find("data", "other")
+
+
+@pytest.mark.parametrize(("part", "name"), [("data", "tale"), ("results", "run")])
+def test_a_file_where_a_folder_would_be_is_named(part, name, repository):
+    for place in (repository / part / name, repository / part):
+        if place.is_dir():
+            files.remove(place)
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("")
+        with pytest.raises(UserError, match=f"^{files.show(place)} is a file where a folder"):
+            {"data": files.data_folder, "results": files.result_folder}[part](name)
+        place.unlink()
 
 
 @pytest.mark.parametrize("asked", ["file", "file/below", "~nobodyatall/x"])

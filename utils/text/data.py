@@ -120,21 +120,36 @@ def find_text(name: str) -> Path:
     return folder
 
 
+def load(file: Path, kinds: str, dimensions: int, **how: Any) -> np.ndarray:
+    """Loads an array of some kinds of numbers, or of "U", text. Raises anything where that fails.
+
+    A pipe would be waited for, and of nothing an array may hold 10^12 in a few bytes.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file.name} is no file")
+    array = np.load(file, **how)
+    if array.dtype.kind not in kinds or array.ndim != dimensions:
+        raise ValueError(f"{file.name} holds {array.dtype}, {array.ndim} dimensions")
+    return array
+
+
 def read(folder: Path) -> tuple[list[str], np.ndarray]:
     """Reads a prepared text's alphabet and codes (N,). UserError where it is not whole."""
     again = "prepare it again with data_preparation.py --text FILE --name " + folder.name
     try:
         own = folder.stat().st_ino
-        alphabet = [str(char) for char in np.load(folder / "alphabet.npy")]
-        if (folder / "codes.npy").is_file():
-            samples, codes = [], np.load(folder / "codes.npy", mmap_mode="r")
+        alphabet = [str(char) for char in load(folder / "alphabet.npy", "U", 1)]
+        if (folder / "codes.npy").exists():
+            samples, codes = [], load(folder / "codes.npy", "ui", 1, mmap_mode="r")
         else:
             samples = sorted(folder.glob("sample_*.npy"))
-            codes = [np.load(sample).argmax(axis=1) for sample in samples]
+            codes = [load(sample, "buif", 2).argmax(axis=1) for sample in samples]
             codes = np.concatenate(codes).astype(np.int32)
-        sound = codes.ndim == 1 and len(codes) > 0 and int(codes.max()) < len(alphabet)
+        characters = {char for char in alphabet if len(char) == 1 and char.encode("utf-8")}
+        sound = len(codes) > 0 and codes.min() >= 0 and int(codes.max()) < len(alphabet)
+        sound = sound and len(characters) == len(alphabet)  # each is one character, and once
         record = {}  # earlier versions kept none
-        if (folder / RECORD).is_file():
+        if (folder / RECORD).is_file() and (folder / RECORD).stat().st_size < BLOCK:
             record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         expected = record.get("files", 1 if not samples else len(samples))
         sound &= folder.stat().st_ino == own  # else it is partly one text, partly another

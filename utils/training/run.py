@@ -108,9 +108,12 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
 
 
 def place_run(config: C, **further: Any) -> Run[C]:
-    """Makes a run with the folders of its name. UserError where a folder cannot have it."""
+    """Makes a run with the folders of its name. UserError where it cannot have or write them."""
     checkpoints = files.checkpoint_folder(config.model.name)
     results = files.result_folder(config.model.name)
+    for folder in (checkpoints, results):  # now, not when hours of training are to be saved
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise UserError(f"{show(folder)}/ cannot be written to: take another --ckpt_name")
     place = f"{show(checkpoints)}/ and {show(results)}/"
     return Run(config, checkpoints, results, place, **further)
 

@@ -16,6 +16,7 @@ from tests.helpers.repository import REPOSITORY
 from tests.helpers.stopping import at_batch
 from tests.helpers.trainable import TRAINABLE
 from utils.config import read_config, spell
+from utils.errors import UserError
 from utils.images import mnist
 from utils.training.run import claim, place_run
 from vae.training import VAEConfig, VAETask
@@ -70,6 +71,17 @@ with claim(place_run(settings("run"))):
     with claim(place_run(settings("run"))):
         assert str(os.getpid()) in (repository / "checkpoints" / ".run.owner").read_text()
     assert not list((repository / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("folder", ["checkpoints", "results"])
+def test_a_run_whose_folder_is_read_only_is_refused_before_it_starts(
+    folder, repository, monkeypatch
+):
+    own, access = repository / folder / "run", os.access
+    own.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, how: path != own and access(path, how))
+    with pytest.raises(UserError, match=rf"^{folder}/run/ cannot be written to: take another"):
+        place_run(settings("run"))
 
 
 def test_a_dry_run_needs_no_lock(repository):
