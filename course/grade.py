@@ -26,7 +26,7 @@ from course.exercises import read_course
 from course.grading import Grader, Report, make_digest, make_grader
 from course.isolation import can_separate
 from course.pages import write_pages
-from course.submissions import Submission, list_submissions, read_submission
+from course.submissions import Submission, read_class
 from course.worker import make_context
 from utils import files
 from utils.command_line import Parser, number
@@ -97,8 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     course = read_course().sheet(args.sheet)
     wanted = dict.fromkeys(blank.file for e in course.exercises for blank in e.blanks)
-    entries = list_submissions(args.submissions)
-    submissions = [read_submission(entry, wanted) for entry in entries]
+    submissions = read_class(args.submissions, wanted)
     args.to.mkdir(parents=True, exist_ok=True)
     file = args.to / "progress.json"
     progress = read_progress(file, args.sheet)

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from course.exercises import Course
+from course.exercises import Course, Exercise
 from course.grading import Graded, Report
-from course.judging import NAMED, RIGHT
+from course.judging import NAMED, NOT_DONE, RIGHT, UNKNOWN
 from utils.files import write_whole
+from utils.words import count
+
+PLAIN = {NAMED: "wrong", UNKNOWN: "wrong, in a way that we have no name for"}
 
 PAGE = string.Template("""<!doctype html>
 <html lang="en">
@@ -25,7 +28,7 @@ PAGE = string.Template("""<!doctype html>
   table { border-collapse: collapse; width: 100%; }
   th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0;
            border-bottom: 1px solid #ddd; }
-  td.points { white-space: nowrap; }
+  td.number { white-space: nowrap; } td p { margin: .2rem 0; }
   .right { color: #16703c; }
   small { color: #666; }
   @media (prefers-color-scheme: dark) {
@@ -97,39 +100,61 @@ def write_student(course: Course, report: Report) -> str:
             found = '<span class="right">right</span>'
         else:
             file, _, name = one.function.partition(":")
-            found = (
-                f"{escape(one.kind)}: <code>{escape(name)}</code> in <code>{escape(file)}</code>"
-            )
-            found += f"<br>{escape(one.sentence)}" if one.sentence else ""
-            found += f"<br><small>To read: {escape(exercise.read)}</small>"
-        title = f"{escape(exercise.label)}<br><small>{escape(exercise.title)}</small>"
+            found = f"{escape(PLAIN.get(one.kind, one.kind))}: <code>{escape(name)}</code>"
+            found += f" <small>in {escape(file)}</small><br>"
+            found += f"<p>{escape(one.sentence)}</p>" if one.sentence else ""
+            found += f"<small>To read: {escape(exercise.read)}</small>"
         points = f"{one.points} of {exercise.points}"
-        rows.append(f'<tr><td>{title}<td class="points">{points}<td>{found}')
+        rows.append(f'<tr><td>{show_title(exercise)}<td class="number">{points}<td>{found}')
     most = sum(exercise.points for exercise in course.exercises)
     notes = "".join(f"<p>{escape(note)}</p>" for note in report.notes)
-    body = f"<p><strong>{report.points} of {most} points</strong></p>{notes}"
-    return PAGE.substitute(title=escape(report.student), body=body + "\n".join(rows) + "</table>")
+    body = (
+        f"<p>{escape(name_sheet(course))}</p><p><strong>{report.points} of {most} points</strong>"
+    )
+    return PAGE.substitute(
+        title=escape(report.student), body="\n".join([body, notes, *rows, "</table>"])
+    )
 
 
 def write_class(course: Course, reports: Sequence[Report]) -> str:
     """Writes how the class did: each exercise, and which mistake was made how often."""
-    rows = ["<table><tr><th>exercise<th>right<th>mean points"]
+    most = sum(exercise.points for exercise in course.exercises)
+    mean = sum(report.points for report in reports) / len(reports)
+    rows = [f"<p>{count(len(reports), 'submission')}, {mean:.1f} of {most} points on average</p>"]
+    rows.append("<table><tr><th>exercise<th>right<th>not done<th>mean points")
     for index, exercise in enumerate(course.exercises):
         graded = [report.graded[index] for report in reports]
-        right = sum(one.kind == RIGHT for one in graded)
+        right, empty = (sum(g.kind == kind for g in graded) for kind in (RIGHT, NOT_DONE))
         mean = sum(one.points for one in graded) / len(graded)
         rows.append(
-            f"<tr><td>{escape(exercise.label)} {escape(exercise.title)}"
-            f"<td>{right} of {len(graded)}<td>{mean:.1f} of {exercise.points}"
+            f'<tr><td>{show_title(exercise)}<td class="number">{right}<td class="number">{empty}'
+            f'<td class="number">{mean:.1f} of {exercise.points}'
         )
-    made = Counter((g.function, g.kind, said(g)) for r in reports for g in r.graded if g.function)
-    mistakes = ["<h2>Mistakes</h2><table><tr><th>how often<th>function<th>mistake"]
-    for (function, kind, sentence), count in made.most_common():
-        what = sentence if kind == NAMED else f"{kind}: {sentence}" if sentence else kind
-        mistakes.append(f"<tr><td>{count}<td><code>{escape(function)}</code><td>{escape(what)}")
+    wrong = [g for r in reports for g in r.graded if g.kind not in (RIGHT, NOT_DONE)]
+    made = Counter((g.function, g.kind, said(g)) for g in wrong)
+    rows.append("</table><h2>Mistakes</h2><table><tr><th>how often<th>mistake<th>function")
+    for (function, kind, sentence), times in made.most_common():
+        what = sentence if kind == NAMED else PLAIN.get(kind, kind)
+        rows.append(
+            f'<tr><td class="number">{times}<td>{escape(what)}<td>{show_function(function)}'
+        )
+    body = "\n".join([*rows, "</table>"])
+    return PAGE.substitute(title=escape(name_sheet(course)), body=body)
+
+
+def show_title(exercise: Exercise) -> str:
+    return f"{escape(exercise.label)}<br><small>{escape(exercise.title)}</small>"
+
+
+def show_function(function: str) -> str:
+    """Shows a function's name, and its file in small letters below."""
+    file, _, name = function.partition(":")
+    return f"<code>{escape(name)}</code><br><small>{escape(file)}</small>"
+
+
+def name_sheet(course: Course) -> str:
     ((number, title),) = course.titles.items()
-    body = "\n".join([*rows, "</table>", *mistakes, "</table>"])
-    return PAGE.substitute(title=escape(f"Sheet {number}: {title}"), body=body)
+    return f"Sheet {number}: {title}"
 
 
 def said(graded: Graded) -> str:

@@ -3,9 +3,10 @@
 import os
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -44,6 +45,23 @@ def list_submissions(folder: Path) -> list[Path]:
     return found
 
 
+def read_class(folder: Path, wanted: Iterable[str]) -> list[Submission]:
+    """Reads all submissions in a folder. Where two have one name, their endings tell them apart."""
+    entries, wanted = list_submissions(folder), tuple(wanted)
+    named = Counter(name_student(entry) for entry in entries)
+    found = []
+    for entry in entries:
+        submission = read_submission(entry, wanted)
+        if named[submission.student] > 1:
+            submission = replace(submission, student=entry.name)
+        found.append(submission)
+    return found
+
+
+def name_student(entry: Path) -> str:
+    return entry.name if entry.is_dir() else entry.stem
+
+
 def read_submission(entry: Path, wanted: Iterable[str]) -> Submission:
     """Reads the wanted files of a submission; never follows a link, never leaves it.
 
@@ -51,7 +69,6 @@ def read_submission(entry: Path, wanted: Iterable[str]) -> Submission:
     """
     wanted = tuple(wanted)
     found, notes = {}, []
-    student = entry.name if entry.is_dir() else entry.stem
     try:
         if entry.is_symlink():
             raise ValueError("it is a link")
@@ -68,7 +85,7 @@ def read_submission(entry: Path, wanted: Iterable[str]) -> Submission:
                     notes.append(f"{file} is {reason}")
     except Exception as problem:  # whatever one student hands in, the class goes on
         notes = [f"it cannot be read: {clean(problem)}", *notes]
-    return Submission(student, found, tuple(notes))
+    return Submission(name_student(entry), found, tuple(notes))
 
 
 def read_wanted(read: Reader | None) -> bytes | str:

@@ -254,7 +254,7 @@ def damaged(folder: Path, text: str) -> None:
     archive = folder / "damaged.zip"
     pack(archive, {FILE: text})
     content = bytearray(archive.read_bytes())
-    content[200:260] = bytes(60)
+    content[60:80] = bytes(20)
     archive.write_bytes(content)
 
 

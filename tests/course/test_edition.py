@@ -1,0 +1,150 @@
+"""A student edition: what is in it, and that each of its exercises is checked on its own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from course import blanks, check, hand_out
+from course.exercises import read_course
+from tests.helpers.repository import REPOSITORY
+
+COURSE = read_course()
+# Runs in an edition: takes texts of its files from stdin, one lot after another, and says which
+# verdict every exercise has.
+ASK = """
+import json, sys, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+import torch
+from course.attempt import attempt
+from course.exercises import read_course
+from course.judging import RIGHT, judge
+from course.probes.probe import find_probes
+from course.references import load_references
+torch.set_num_threads(1)
+root = Path.cwd()
+sheet = json.loads((root / "edition.json").read_text())["sheet"]
+known, probes = load_references(root / "course/references.npz"), find_probes()
+for lot in json.load(sys.stdin):
+    before = {file: (root / file).read_text() for file in lot}
+    for file, text in lot.items():
+        (root / file).write_text(text)
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("models", "vae", "utils")]:
+        del sys.modules[name]
+    sys.modules.pop("data_preparation", None)
+    kinds = {}
+    for exercise in read_course().sheet(sheet).exercises:
+        for blank in exercise.blanks:
+            probe, one = probes[blank.function], known[blank.function]
+            found = attempt(probe, one.inputs, root)
+            verdict = found if hasattr(found, "kind") else judge(probe, found, one)
+            kinds.setdefault(exercise.id, set()).add(verdict.kind)
+    for file, text in before.items():
+        (root / file).write_text(text)
+    print(json.dumps({name: sorted(found) for name, found in kinds.items()}))
+"""
+
+
+@pytest.fixture(scope="module", params=COURSE.titles)
+def edition(request, tmp_path_factory):
+    """Makes the edition of a sheet, once for all tests."""
+    folder = tmp_path_factory.mktemp("edition") / "made"
+    course = COURSE.sheet(request.param)
+    hand_out.make_edition(folder, course)
+    return folder, course
+
+
+def fill(folder, functions):
+    """Takes the bodies of functions from the solution into the edition's texts, by file."""
+    texts = {}
+    for blank in functions:
+        text = texts.get(blank.file) or (folder / blank.file).read_text(encoding="utf-8")
+        source = (REPOSITORY / blank.file).read_text(encoding="utf-8")
+        lines, (first, end) = text.splitlines(), blanks.find_body(text, blank.name)
+        lines[first:end] = blanks.read_body(source, blank.name)
+        texts[blank.file] = "\n".join(lines) + "\n"
+    return texts
+
+
+def ask(folder, lots):
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", ASK],
+        cwd=folder, input=json.dumps(lots), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_an_exercise_is_judged_whatever_the_others_hold(edition):
+    """Filled alone it is right and all others are not done; empty alone it is the one not done."""
+    folder, course = edition
+    everything = [blank for exercise in course.exercises for blank in exercise.blanks]
+    lots = [fill(folder, exercise.blanks) for exercise in course.exercises]
+    for exercise in course.exercises:
+        lots.append(fill(folder, [blank for blank in everything if blank not in exercise.blanks]))
+    answers = ask(folder, lots)
+    count = len(course.exercises)
+    for exercise, alone, without in zip(
+        course.exercises, answers[:count], answers[count:], strict=True
+    ):
+        shared = {b.function for b in exercise.blanks}
+        for other in course.exercises:
+            has = [blank.function in shared for blank in other.blanks]
+            of_alone = {"right"} if all(has) else {"not done"} if not any(has) else set()
+            of_without = {"not done"} if all(has) else {"right"} if not any(has) else set()
+            assert not of_alone or set(alone[other.id]) == of_alone, (exercise.id, other.id)
+            assert not of_without or set(without[other.id]) == of_without, (exercise.id, other.id)
+
+
+def test_no_line_of_a_solution_is_in_an_edition(edition):
+    folder, course = edition
+    assert hand_out.find_leaks(folder, course) == []
+    (blank, *_) = course.exercises[0].blanks  # and a leak would be found
+    body = blanks.read_body((REPOSITORY / blank.file).read_text(encoding="utf-8"), blank.name)
+    (folder / "leak.txt").write_text("\n".join(body), encoding="utf-8")
+    try:
+        assert hand_out.find_leaks(folder, course)
+    finally:
+        (folder / "leak.txt").unlink()
+
+
+def test_an_edition_has_what_a_student_needs_and_no_more(edition):
+    folder, course = edition
+    sheet = (folder / "SHEET.md").read_text(encoding="utf-8")
+    for exercise in course.exercises:
+        assert exercise.title in sheet
+        assert all(blank.name in sheet for blank in exercise.blanks)
+    assert sum(exercise.points for exercise in course.exercises) == 100
+    for absent in ("tests", "docs/theory.md", "course/mistakes", "course/bank.py", ".git"):
+        assert not (folder / absent).exists()
+
+
+def run_check(folder, *argv):
+    command = [sys.executable, "-B", "check.py", *argv]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_check_says_what_is_not_done_and_knows_its_exercises(edition):
+    folder, course = edition
+    if 3 not in course.titles:
+        pytest.skip("one sheet shows it")
+    done = run_check(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("not done") == len(course.exercises)
+    assert "0 of 100" in done.stdout
+    done = run_check(folder, "9z")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: there is no exercise '9z': take one of ")
+
+
+def test_bad_calls_end_in_a_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert hand_out.main(["--to", str(tmp_path)]) == 2
+    assert "no empty folder" in capsys.readouterr().err
+    assert hand_out.main(["--to", str(tmp_path / "new"), "--sheet", "7"]) == 2
+    assert capsys.readouterr().err == "error: there is no sheet 7: 1, 2, 3\n"
+    assert not (tmp_path / "new").exists()
+    assert check.main([]) == 2  # where it stands it is in no edition
+    assert "no student edition" in capsys.readouterr().err
