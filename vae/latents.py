@@ -47,22 +47,25 @@ def encode(model: VAE, images: Images, part: int = 256) -> Posterior:
     return Posterior(*torch.cat(parts, dim=1))
 
 
-def measure_kl(model: VAE, images: Images, seen: Posterior | None = None) -> torch.Tensor:
+def measure_kl(model: VAE, images: Images) -> torch.Tensor:
     """Measures the KL of every latent, the mean over all pictures: nats (Z,), on the CPU.
 
-    On a ladder it is that for one sample of the latents above. On all others what `encode` has
-    `seen` is enough: nothing needs to be decoded.
+    On a ladder it is that for one sample of the latents above.
     """
     total = torch.zeros(model.z_dim)
-    if seen is not None and not isinstance(model, LadderVAE):
-        for mu, logvar in zip(seen.mu.split(256), seen.logvar.split(256), strict=True):
-            total += kl_per_dim(mu, logvar).sum(dim=0)
-        return total / len(images)
     with evaluating(model) as device, seeded(0, device):
         for x in images.parts(256, device):
             outputs = model(x)
             total += kl_per_dim(outputs.mu, outputs.logvar).sum(dim=0).cpu()
     return total / len(images)
+
+
+def measure_seen_kl(model: VAE, images: Images, seen: Posterior) -> torch.Tensor:
+    """Measures the same of what `encode` has seen: but for a ladder nothing needs to be decoded."""
+    if isinstance(model, LadderVAE):
+        return measure_kl(model, images)
+    parts = zip(seen.mu.split(256), seen.logvar.split(256), strict=True)
+    return sum(kl_per_dim(mu, logvar).sum(dim=0) for mu, logvar in parts) / len(images)
 
 
 def decode(

@@ -19,7 +19,7 @@ from vae.analysis.disentanglement import (
     name_latents,
 )
 from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
-from vae.latents import decode, encode, measure_kl
+from vae.latents import decode, encode, measure_seen_kl
 from vae.networks import VAE, Posterior
 from vae.training import ACTIVE_NATS
 
@@ -58,7 +58,7 @@ class Analysis(NamedTuple):
 def analyse(model: VAE, images: Images) -> Analysis:
     """Measures every latent on the pictures; against their factors where they are known."""
     mu, logvar = encode(model, images)
-    kl = measure_kl(model, images, Posterior(mu, logvar)).numpy()
+    kl = measure_seen_kl(model, images, Posterior(mu, logvar)).numpy()
     scores = {"active_units": int((kl > ACTIVE_NATS).sum()), "kl_nats": float(kl.sum())}
     if not has_factors(images):
         nothing = np.zeros((len(kl), 0))
