@@ -8,6 +8,7 @@ A table stands between two marks that name it. A test compares the pages with wh
 import csv
 import math
 import re
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,71 @@ def text_floors(text: str) -> str:
         nats = float(row["stream_nats"])
         cells = [name, f"{nats:.4f}", f"{nats / math.log(2):.4f}", row["blocks_nats"] or "-"]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def digits(number: int, times: float = 1) -> Callable[[float], str]:
+    """Writes a value, in units of 1 / `times`, with so many digits behind the point."""
+    return lambda value: f"{times * value:.{number}f}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+# For each kind of run the columns of its table: heading, column of the record, how it is written.
+COLUMNS: dict[str, list[tuple[str, str, Callable[[float], str]]]] = {
+    "text": [
+        ("stream: nats", "stream_nats", digits(3)),
+        ("bits", "stream_bits", digits(3)),
+        ("right", "right", percent),
+        ("cold blocks: nats", "blocks_nats", digits(3)),
+        ("best epoch", "best_epoch", digits(0)),
+    ],
+    "faces": [
+        ("MIG", "mig", digits(3)),
+        ("DCI: D", "dci_disentanglement", digits(3)),
+        ("C", "dci_completeness", digits(3)),
+        ("I", "dci_informativeness", digits(3)),
+        ("latents named", "named", digits(1)),
+        ("active", "active", digits(1)),
+        ("squared error, 1e-3", "squared_error", digits(2, times=1000)),
+        ("turned: degrees of error", "degrees", digits(1)),
+    ],
+    "likelihood": [
+        ("bound: bits per dimension", "bound_bpd", digits(4)),
+        ("100 draws", "draws_100_bpd", digits(4)),
+        ("active latents", "active", digits(1)),
+    ],
+    "pictures": [
+        ("Fréchet distance", "frechet", digits(1)),
+        ("digits covered", "covered", digits(0)),
+        ("rarest", "rarest", percent),
+    ],
+    "palindromes": [
+        ("validation accuracy", "right", percent),
+        ("validation nats", "nats", digits(4)),
+        ("best epoch", "best_epoch", digits(0)),
+    ],
+}
+MINUTES = ("minutes", "seconds", digits(1, times=1 / 60))
+
+
+def summarise(values: list[float], write: Callable[[float], str]) -> str:
+    """Writes the mean, and the lowest and the highest value where they differ as written."""
+    mean, low, high = (write(f(values)) for f in (statistics.mean, min, max))
+    return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def seeds(kind: str, *names: str) -> str:
+    """Makes the table of runs that benchmarks/studies/seeds.py trained: a line for each record."""
+    columns = [*COLUMNS[kind], MINUTES]
+    lines = ["| run | seeds | " + " | ".join(heading for heading, _, _ in columns) + " |"]
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for name in names:
+        rows = read_record(name)
+        cells = [summarise([float(row[key]) for row in rows], write) for _, key, write in columns]
+        lines.append(f"| `{name}` | {len(rows)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,8 +2,7 @@
 
 A command writes its configuration down as a dataclass of sections (model, data, training, ...),
 each a dataclass whose fields are made by `key`. A key that is unknown, missing, of another type or
-out of range is an error that names it and its file. `--training.epochs 5` overrides one
-(command_line.py).
+out of range is an error that names it and its file; `--training.epochs 5` overrides one.
 """
 
 import dataclasses
@@ -34,9 +33,8 @@ class ModelSection:
             try:
                 check(value, field)
             except ValueError:
-                raise SettingError(
-                    f"{field.name} is {value!r:.80}, {describe_misfit(value, field)}"
-                ) from None
+                problem = f"{field.name} is {value!r:.80}, {describe_misfit(value, field)}"
+                raise SettingError(problem) from None
 
 
 class TrainingSection:
