@@ -30,7 +30,6 @@ WAYS: dict[str, Callable[[float], float]] = {
     "": float,
     "in bits": lambda nats: nats / math.log(2),
     "in minutes": lambda seconds: seconds / 60,
-    "in percent": lambda share: 100 * share,
 }
 
 

@@ -101,6 +101,7 @@ def test_a_number_that_is_not_in_its_file_is_found(there, before, after, fault):
         ("1.388", "1.3888625680698299", "", False),
         ("2.004", "1.3888625680698299", "in bits", True),
         ("314,408", "314408", "", True),
+        ("2.5", "150", "in minutes", True),
         ("1.2e-05", "1.23e-05", "", True),
         ("1.3e-05", "1.23e-05", "", False),
         ("adamw", "adamw", "", True),
@@ -109,6 +110,33 @@ def test_a_number_that_is_not_in_its_file_is_found(there, before, after, fault):
 )
 def test_a_number_is_its_value_rounded(text, value, way, right):
     assert check.agrees(text, value, way) is right
+
+
+def test_the_weights_that_are_counted_are_those_that_are_learned(there):
+    """Batch normalisation, in the GAN and here in two others, also keeps what it has counted."""
+    for name in RUNS:
+        run = read_run(name)
+        learned = sum(p.numel() for p in run.of.build(run.config, run.content).parameters())
+        assert facts.look_up(run.best, "weights") == learned
+
+
+def test_a_place_in_a_table(tmp_path):
+    file = tmp_path / "history.csv"
+    file.write_text("epoch,val,seconds\n1,3.5,2\n2,,4.25\n", "utf-8")
+    assert facts.look_up(file, "epoch=1/val") == "3.5"
+    assert facts.take_number(file, "epoch=2/val") is None
+    assert facts.look_up(file, "epoch=3/val") is None
+    assert facts.look_up(file, "all rows/seconds") == "6.25"
+    assert facts.take_number(file, "all rows/seconds", "in minutes").text == "0.1042"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (1234567, "1,234,567"), (1.38886, "1.389"), (6992.4, "6,992"), (0.0, "0"),
+     (0.000012345, "1.234e-05"), (0.00071, "0.00071"), (-2.5, "-2.500"), (12345678.9, "1.235e+07")],
+)  # fmt: skip
+def test_numbers_are_shown_short(value, shown):
+    assert facts.shorten(value) == shown
 
 
 def test_what_is_written_is_what_is_checked(page):
