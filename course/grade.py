@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> None:
     if not can_separate():
         print(
             "note: this system lets no process be shut in, so students' code can read files, and "
-            "start others: docs/course.md has a container that does"
+            "start others: docs/course.md says what to do about it"
         )
     written = write_pages(args.to, course, reports)
     print(f"graded {len(reports)} submissions; wrote", ", ".join(show(file) for file in written))
