@@ -19,6 +19,7 @@ FLOORS = [
     {"solver"},
     {"main"},
     {"course"},
+    {"explorer"},
     {"benchmarks", "report"},
 ]
 PRODUCT = ("models", "vae", "utils")
@@ -36,7 +37,8 @@ def module_of(file):
 
 PRODUCT_FILES = [*files_of(*PRODUCT), *(REPOSITORY / name for name in COMMANDS)]
 WHOLE = {
-    module_of(file): file for file in [*PRODUCT_FILES, *files_of("course", "benchmarks", "report")]
+    module_of(file): file
+    for file in [*PRODUCT_FILES, *files_of("course", "explorer", "benchmarks", "report")]
 }
 TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in WHOLE.items()}
 

@@ -19,7 +19,8 @@ from tests.helpers.repository import REPOSITORY, training_files
 from utils import files
 from utils.command_line import Parser
 
-FOLDERS = ("", "models/*/", "vae/**/", "utils/**/", "docs/", "benchmarks/**/", "report/")
+FOLDERS = ("", "models/*/", "vae/**/", "utils/**/", "docs/", "explorer/", "benchmarks/**/")
+FOLDERS += ("report/",)
 # What makes a training small, by the last part of an option's name.
 SMALL = {
     **{"epochs": 1, "batch_size": 16, "length": 16, "warmup_steps": 1, "pictures": 1},

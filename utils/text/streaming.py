@@ -88,6 +88,32 @@ def score_blocks(model: TextModel, codes: np.ndarray, block: int = 256, batch: i
     return nats / (len(codes) - 1)
 
 
+def weigh(
+    logits: torch.Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Computes what `choose` draws from: the codes kept, likeliest first, and their shares.
+
+    Both are (K,), on the CPU; the shares, in float64, are those of one another: before `top_p`
+    they add up to 1. ValueError for a setting that keeps nothing.
+    """
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(f"temperature {temperature} is below 0, or top_k {top_k} below 1")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p} is not above 0 and at most 1")
+    if temperature == 0:
+        return logits.argmax().cpu()[None], torch.ones(1, dtype=torch.float64)
+    best, codes = logits.cpu().topk(min(top_k or len(logits), len(logits)))
+    probabilities = torch.softmax((best - best[0]).double() / temperature, dim=0)
+    if top_p is not None:
+        likelier = probabilities.cumsum(dim=0) - probabilities  # what those before one add up to
+        probabilities = probabilities[likelier < top_p]
+    return codes[: len(probabilities)], probabilities
+
+
 def choose(
     logits: torch.Tensor,
     *,
@@ -106,18 +132,41 @@ def choose(
     at 0.5, (0.73, 0.27, 0) at top_k 2 or top_p 0.9, and (1, 0, 0) at top_k 2 with top_p 0.7. A
     top_k above V keeps all; among equals, exactly k are kept.
     """
-    if temperature < 0 or (top_k is not None and top_k < 1):
-        raise ValueError(f"temperature {temperature} is below 0, or top_k {top_k} below 1")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p {top_p} is not above 0 and at most 1")
+    codes, probabilities = weigh(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     if temperature == 0:
-        return int(logits.argmax())
-    best, codes = logits.cpu().topk(min(top_k or len(logits), len(logits)))
-    probabilities = torch.softmax((best - best[0]).double() / temperature, dim=0)
-    if top_p is not None:
-        likelier = probabilities.cumsum(dim=0) - probabilities  # what those before one add up to
-        probabilities = probabilities[likelier < top_p]
+        return int(codes[0])
     return int(codes[torch.multinomial(probabilities, 1, generator=generator)])
+
+
+class Writing:
+    """A text in the making: reads a prompt (T >= 1,), then writes a character at a time.
+
+    Its steps are taken within `evaluating(model)`. What was written depends on the seed alone, and
+    so does what follows a character that was forced.
+    """
+
+    def __init__(
+        self,
+        model: TextModel,
+        prompt: torch.Tensor,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.how = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        self.generator = torch.Generator().manual_seed(seed)
+        self.reader, self.read = Reader(model), prompt
+
+    def step(self, forced: int | None = None) -> tuple[int, torch.Tensor]:
+        """Writes one character, or takes the forced one; returns its code, and the logits (V,)."""
+        where = next(self.reader.model.parameters()).device
+        logits = self.reader.read(self.read[None].to(where))  # (1, T, V)
+        code = choose(logits[0, -1], generator=self.generator, **self.how)
+        code = code if forced is None else forced
+        self.read = torch.tensor([code])
+        return code, logits[0, -1]
 
 
 def write(
@@ -137,14 +186,11 @@ def write(
     codes written, and how often `learned` positions made it start anew.
     """
     how = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    generator = torch.Generator().manual_seed(seed)
-    reader, read, written = Reader(model), prompt, []
-    with evaluating(model) as device:
+    writing, written = Writing(model, prompt, seed=seed, **how), []
+    with evaluating(model):
         while len(written) < length:
-            logits = reader.read(read[None].to(device))  # (1, T, V)
-            code = choose(logits[0, -1], generator=generator, **how)
+            code, _ = writing.step()
             written.append(code)
             if watch and watch(code):
                 break
-            read = torch.tensor([code])
-    return torch.tensor(written, dtype=torch.int64), reader.restarts
+    return torch.tensor(written, dtype=torch.int64), writing.reader.restarts

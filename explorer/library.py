@@ -1,0 +1,115 @@
+"""The runs that can be looked at: what is in checkpoints/ and pretrained/, listed and kept loaded.
+
+A page names a run by its entry in this list, "lstm" or, for one of several epochs, "mine@10"; no
+path is ever made of what it says. The models used last stay in memory.
+"""
+
+import importlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils import files
+from utils.errors import UserError
+from utils.text.testing import load_text_model
+from utils.training.checkpoint import Loaded
+
+TEXT_KINDS = ("lstm", "tcn", "transformer")
+MOST_LOADED = 10
+MOST_RUNS = 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run: its name, what kind of model it is, its epochs ("best", "10"), None if shipped."""
+
+    name: str
+    kind: str
+    data: str
+    epochs: tuple[str, ...] = ()
+
+
+@cache
+def peek(path: Path, changed: int) -> tuple[str, str] | None:
+    """Reads the kind of a checkpoint and its data's name, and no weights; None if it is none."""
+    try:
+        content = torch.load(path, mmap=True, map_location="cpu", weights_only=True)
+        data = content["config"]["data"]
+        return str(content["kind"]), str(data.get("name") or data.get("dataset") or "")
+    except Exception:  # whatever it is, it is not in the list
+        return None
+
+
+def look(path: Path) -> tuple[str, str] | None:
+    try:
+        return peek(path, path.stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+class Library:
+    """Lists runs, and loads their models when they are asked for."""
+
+    def __init__(self) -> None:
+        self.loaded: OrderedDict[tuple[str, int], Any] = OrderedDict()
+
+    def entries(self) -> dict[str, Entry]:
+        """Lists all runs, shipped ones first."""
+        found = {}
+        for file in sorted((files.ROOT / "pretrained").glob("*.pt")):
+            if known := look(file):
+                found[file.stem] = Entry(file.stem, *known)
+        for folder in self.folders():
+            epochs = sorted(file.stem for file in folder.glob("*.pt"))
+            names = [e.removeprefix("epoch_").lstrip("0") for e in epochs]
+            if epochs and (known := look(folder / f"{epochs[0]}.pt")):
+                found[folder.name] = Entry(folder.name, *known, tuple(names))
+        return dict(list(found.items())[:MOST_RUNS])
+
+    def folders(self) -> list[Path]:
+        """Lists the folders of runs, the user's own first: one of a name stands for all."""
+        places = dict.fromkeys((files.output("checkpoints"), files.ROOT / "checkpoints"))
+        found = {path.name: path for place in reversed(places) for path in place.glob("*/")}
+        return [found[name] for name in sorted(found)]
+
+    def find(self, run: str, kinds: tuple[str, ...]) -> tuple[Entry, str | None]:
+        """Finds a run and its epoch in the list. UserError says what is there."""
+        name, _, epoch = run.partition("@")
+        entries = self.entries()
+        entry = entries.get(name)
+        if entry is None or entry.kind not in kinds:
+            there = ", ".join(name for name, e in entries.items() if e.kind in kinds)
+            raise UserError(f"there is no run {run!r:.60} here: choose one of {there}")
+        if epoch and epoch not in entry.epochs:
+            there = ", ".join(entry.epochs) or "one epoch only"
+            raise UserError(f"{name} has no epoch {epoch!r:.20}: there is {there}")
+        default = "best" if "best" in entry.epochs else (entry.epochs or (None,))[0]
+        return entry, epoch or default
+
+    def text_model(self, run: str) -> Loaded:
+        """Loads a text model. UserError where there is no such run, or it cannot be read."""
+        entry, epoch = self.find(run, TEXT_KINDS)
+
+        def load() -> Loaded:
+            config = importlib.import_module(f"models.{entry.kind}.train").Config
+            model = importlib.import_module(f"models.{entry.kind}.modules").Model
+            return load_text_model(config, model, entry.name, epoch)
+
+        return self.keep(f"{entry.name}@{epoch}", entry, load)
+
+    def keep(self, name: str, entry: Entry, load: Any) -> Any:
+        """Returns what `load` makes of a run, or made of it before, as long as its file stays."""
+        name_of_epoch = name.partition("@")[2]
+        stem = f"epoch_{int(name_of_epoch):04}" if name_of_epoch.isdecimal() else name_of_epoch
+        file = files.find("checkpoints", entry.name) / f"{stem}.pt"
+        changed = file.stat().st_mtime_ns if file.is_file() else 0
+        if (name, changed) not in self.loaded:
+            self.loaded[name, changed] = load()
+        self.loaded.move_to_end((name, changed))
+        while len(self.loaded) > MOST_LOADED:
+            self.loaded.popitem(last=False)
+        return self.loaded[name, changed]
