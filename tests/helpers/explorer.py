@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-
 CLOSED = 0  # the status where the server hung up
 
 
