@@ -209,7 +209,9 @@ def add_run_options(parser: Parser) -> argparse._ArgumentGroup:
     run.add_argument("--resume", action="store_true", help="go on from checkpoints/<run>/last.pt")
     run.add_argument("--overwrite", action="store_true", help="start anew where the run exists")
     run.add_argument(
-        "--dry-run", action="store_true", help="one tiny pass of everything; no run is written"
+        "--dry-run",
+        action="store_true",
+        help="two of training's steps and a little of the rest; no run is written",
     )
     return run
 

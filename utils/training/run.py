@@ -104,7 +104,7 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
             yield run
         if run.dry:
             place_run(run.config)  # where training would refuse the name, so does this
-            print("dry run: one tiny pass of everything went well; nothing was kept")
+            print("dry run: two steps and a little of all else went well; nothing was kept")
 
 
 def place_run(config: C, **further: Any) -> Run[C]:
