@@ -126,7 +126,7 @@ class Recurrence(torch.autograd.Function):
             h_t, c_t = torch.mul(o, tanh_c_next, out=h_next), c_next
         ctx.save_for_backward(x, h, c, W, U, b, gates, hs, cs, tanh_c)
         ctx.readable, ctx.piece, ctx.dtype = readable, piece, dtype
-        return hs[1:], hs[T].clone(), cs[T].clone()
+        return hs[1:].clone(), hs[T].clone(), cs[T].clone()  # a caller may change them in place
 
     @staticmethod
     def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:

@@ -234,3 +234,20 @@ def test_whole_models_have_gradients_per_text(name):
     for row in range(3):
         alone = torch.autograd.grad(loss(weights, codes[row]), list(weights.values()))
         assert_alike([per_text[key][row] for key in weights], alone)
+
+
+@pytest.mark.parametrize("part", ["output", "h", "c"])
+@pytest.mark.parametrize("kernel", ["fast", "readable"])
+def test_what_an_lstm_returns_may_be_changed_in_place(kernel, part, x):
+    """As by nn.ReLU(inplace=True) after it, or where streams that ended start from zeros again."""
+    torch.manual_seed(0)
+    lstm, index = LSTM(4, 3, 2, kernel=kernel).double(), ("output", "h", "c").index(part)
+    found = []
+    for double in (lambda returned: returned.mul_(2), lambda returned: 2 * returned):
+        out, (h, c) = lstm(x)
+        returned = [out, h, c]
+        returned[index] = double(returned[index])
+        loss = sum(one.square().sum() for one in returned)
+        found.append(torch.autograd.grad(loss, list(lstm.parameters())))
+    for in_place, apart in zip(*found, strict=True):
+        torch.testing.assert_close(in_place, apart)

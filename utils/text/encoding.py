@@ -51,6 +51,10 @@ def decode_file(file: Path, name: str, size: int) -> Iterator[str]:
     """
     try:
         with open_plain(file) as content:
+            if codecs.lookup(name).name != "utf-8" and is_utf8(content):
+                print(
+                    f"note: {file} is UTF-8 text, other characters in {name}: leave --encoding out"
+                )
             try:
                 for block in _decode(content, name, size):
                     if "\0" in block:
@@ -62,6 +66,20 @@ def decode_file(file: Path, name: str, size: int) -> Iterator[str]:
         raise UserError(f"no such file: {file}: give a text file") from None
     except IsADirectoryError:
         raise UserError(f"{file} is a folder: give one text file") from None
+
+
+def is_utf8(content: BinaryIO) -> bool:
+    """Tells whether the start of a file has letters beyond ASCII, and has them in UTF-8.
+
+    In another encoding hardly any text is that by chance.
+    """
+    sample = content.read(SAMPLE)
+    content.seek(0)
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return not sample.isascii() and "\0" not in text
 
 
 def _decode(content: BinaryIO, name: str, size: int) -> Iterator[str]:

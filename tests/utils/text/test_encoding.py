@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from utils.text.encoding import guess_encoding
+from utils.text.encoding import decode_file, guess_encoding
 
 WESTERN, EASTERN = ("latin-1", "cp1252"), ("cp1250", "iso8859-2")
 TEXTS = {
@@ -46,3 +46,18 @@ def test_latin_1_is_named_where_it_is_enough():
     for rest, code in (("puis elle rentre.", "latin-1"), ("puis l’autre rentre.", "cp1252")):
         written = f"Elle va à la forêt, {rest} ".encode("cp1252")
         assert guess_encoding(io.BytesIO(written * 3)) == code
+
+
+def test_utf_8_that_is_read_as_something_else_is_noted(tmp_path, capsys):
+    """It would be read without an error, each letter beyond ASCII as two others."""
+    file = tmp_path / "book.txt"
+    for code in ("utf-8", "latin-1"):
+        file.write_bytes("né à la forêt\n".encode(code))
+        text = "".join(decode_file(file, "latin-1", 1000))
+        assert (text == "né à la forêt\n") == (code == "latin-1")
+        note = f"note: {file} is UTF-8 text, other characters in latin-1: leave --encoding out\n"
+        assert capsys.readouterr().out == (note if code == "utf-8" else "")
+    for code, written in (("utf-16", "né"), ("latin-1", "plain"), ("gb18030", "道可道")):
+        file.write_bytes(written.encode(code))
+        assert "".join(decode_file(file, code, 1000)) == written
+        assert capsys.readouterr().out == ""
