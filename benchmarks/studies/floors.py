@@ -30,6 +30,7 @@ from benchmarks.studies.ngrams import (
     stream_nats,
     unigrams,
 )
+from benchmarks.tasks import take_start
 from utils.errors import command
 from utils.files import ROOT, show, write_whole
 from utils.text.data import DataConfig, Text, load_text
@@ -98,7 +99,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = make_parser(__doc__)
     add_number(parser, "--longest", LONGEST, "n of the longest n-gram")
     args = parser.parse_args(argv)
-    texts = {"default": load_text(DataConfig("text"), few=args.quick)}
+    whole = load_text(DataConfig("text"))
+    texts = {"default": take_start(whole) if args.quick else whole}
     if (own := shakespeare(args.quick)) is not None:
         texts["tinyshakespeare"] = own
     rows: list[Row] = []
