@@ -16,10 +16,12 @@ import os
 import random
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -104,19 +106,27 @@ class HangError(BaseException):
 
 @contextlib.contextmanager
 def limited() -> Iterator[None]:
-    """Ends what computes for longer than 10 seconds, or waits for something for a minute."""
+    """Ends what computes for longer than 10 seconds, or waits for something for a minute.
+
+    Where others keep the processor busy a minute may pass, too, but not without any computing.
+    """
     if not hasattr(signal, "setitimer"):  # Windows
         yield
         return
 
+    began = time.process_time()
+
     def end(number: int, frame: object) -> None:
-        raise HangError
+        nonlocal began
+        earlier, began = began, time.process_time()
+        if number == signal.SIGPROF or began - earlier < 0.02:
+            raise HangError
 
     timers = [(signal.ITIMER_PROF, signal.SIGPROF, 10), (signal.ITIMER_REAL, signal.SIGALRM, 60)]
     try:
         for timer, number, seconds in timers:
             signal.signal(number, end)
-            signal.setitimer(timer, seconds)
+            signal.setitimer(timer, seconds, seconds)
         yield
     finally:
         for timer, number, _ in timers:
@@ -147,6 +157,27 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
     length = draw(st.integers(1, 300))
     middle = bytes(length) if how == "blank" else 2 * content[at : at + length]
     return content[:at] + middle + content[at + length :]
+
+
+PLACES = ["pipe", "socket", "folder", "/dev/zero", "/dev/full", "sparse", "closed"]
+
+
+def no_file(place: Path, what: str) -> None:
+    """Puts something in a file's place that is none, or one of 10 GB of nothing."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if what == "pipe" and hasattr(os, "mkfifo"):
+        os.mkfifo(place)
+    elif what == "socket" and hasattr(socket, "AF_UNIX"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(place))  # its path may be too long
+    elif what == "sparse":
+        with open(place, "wb") as file:
+            file.truncate(10 * 2**30)
+    elif what.startswith("/"):
+        place.symlink_to(what)
+    else:
+        place.mkdir()
+        place.chmod(0o500 if what == "closed" else 0o700)
 
 
 # Config files
@@ -203,7 +234,8 @@ def test_config_files(data, as_commands):
     config = data.draw(changed_configs(small_config(command)), label="config")
     content = json.dumps(config, indent=data.draw(st.sampled_from([None, 2]))).encode()
     mode = "--dry-run" if modest(config) and data.draw(st.booleans()) else "--resume"
-    how = data.draw(st.sampled_from(["as it is"] * 5 + ["damaged", "nested", "digits", "utf-16"]))
+    ways = ["as it is"] * 5 + ["damaged", "nested", "digits", "utf-16", "no file"]
+    how = data.draw(st.sampled_from(ways))
     if how == "damaged":
         content, mode = data.draw(damaged(content)), "--resume"
     elif how == "nested":
@@ -214,7 +246,11 @@ def test_config_files(data, as_commands):
     elif how == "utf-16":
         content = content.decode().encode("utf-16")
     file = files.ROOT / "fuzzed.json"
-    file.write_bytes(content)
+    files.remove(file)
+    if how == "no file":
+        no_file(file, data.draw(st.sampled_from(PLACES)))
+    else:
+        file.write_bytes(content)
     argv = [f"--config={file}", mode, *(["--ckpt_name=none"] if mode == "--resume" else [])]
     survives(command, argv, as_commands)
 
@@ -272,6 +308,9 @@ def test_texts(data, as_commands):
     name = data.draw(st.sampled_from(["fuzzed"] * 9 + [None, *WORDS[:-1]]), label="--name")
     with tempfile.TemporaryDirectory(dir=files.ROOT) as folder:
         file = written(Path(folder), data.draw(st.sampled_from(TEXT_NAMES)), content)
+        if data.draw(st.integers(0, 19), label="no file") == 0:
+            file.unlink()
+            no_file(file, data.draw(st.sampled_from(PLACES)))
         argv = [f"--text={file}", f"--format={form}", *(["--raw"] if raw else [])]
         argv += [] if name is None else [f"--name={name}"]
         status = survives(COMMANDS["data_preparation"], argv, as_commands).status
@@ -318,7 +357,11 @@ def bad_checkpoints(draw: st.DrawFn, run: str, name: str, place: Path) -> str:
     """
     folder = files.ROOT / "checkpoints"
     whole = (folder / run / name).read_bytes()
-    how = draw(st.sampled_from(["bytes", "bytes", "bytes", "file", "entry", "drop", "entries"]))
+    ways = ["bytes", "bytes", "bytes", "file", "entry", "drop", "entries", "no file"]
+    how = draw(st.sampled_from(ways))
+    if how == "no file":
+        no_file(place, draw(st.sampled_from(PLACES)))
+        return how
     if how == "bytes":
         place.write_bytes(draw(damaged(whole)))
         return how
@@ -348,7 +391,7 @@ def test_checkpoints(data, as_commands):
     argv = list(command.loading("fuzzed"))[index]
     file = "last.pt" if "--resume" in argv else "best.pt"
     folder = files.ROOT / "checkpoints" / "fuzzed"
-    shutil.rmtree(folder, ignore_errors=True)
+    files.remove(folder)
     folder.mkdir()
     data.draw(bad_checkpoints(command.run, file, folder / file), label="how")
     survives(command, [*argv, *brief(command, argv)], as_commands)
@@ -484,18 +527,20 @@ SIZES = [(1, 1), (1, 300), (300, 1), (2, 3), (64, 64), (65, 33), (70, 90)]
 BOMBS = [(60_000, 60_000), (2**31 - 1, 2**31 - 1), (0, 0), (0, 5), (30_000, 3), (9000, 9000)]
 PICTURES = ["a.png", "b.jpg", "c.JPEG", "d.gif", "-x.png", "--help.png", "a b.png", "é.png"]
 PICTURES += ["x\n.png", "$x$.png", "{}.png", "%s.png", ".hidden.png", "deep/er/y.png", "t.txt"]
+PICTURES += ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "\x1b[2J.png"]
 PICTURES += ["n" * 200 + ".png", "none", "celeba/img_align_celeba/1.jpg", os.fsdecode(b"\xff.png")]
-FOLDERS = ["photos", "-photos", "--help", "a b", "é", "$p$", "x\n", "celeba", os.fsdecode(b"\xff")]
+FOLDERS = ["photos", "-photos", "--help", "a b", "é", "$p$", "$x^$", "x\n", "celeba", "\\x"]
+FOLDERS += ["\x1b[2J", "n" * 200, os.fsdecode(b"\xff")]
 
 
-def bomb(size: tuple[int, int]) -> bytes:
+def bomb(size: tuple[int, int], bits: int, colour: int) -> bytes:
     """A small PNG that says it is a large one, with as much data as fits into a few bytes."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         check = zlib.crc32(name + content)
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
 
-    head = struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, 0)
     data = zlib.compress(bytes(100_000))
     chunks = ((b"IHDR", head), (b"IDAT", data), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
@@ -508,7 +553,11 @@ def pictures(draw: st.DrawFn) -> bytes:
     if how == "none":
         return draw(st.binary(max_size=50))
     if how == "bomb":
-        return bomb(draw(st.sampled_from(BOMBS)))
+        bits, colour = (
+            draw(st.sampled_from([1, 8, 8, 16, 3])),
+            draw(st.sampled_from([0, 2, 3, 6, 9])),
+        )
+        return bomb(draw(st.sampled_from(BOMBS)), bits, colour)
     form = draw(st.sampled_from(sorted(MODES)))
     mode, size = draw(st.sampled_from(MODES[form])), draw(st.sampled_from(SIZES))
     shades = np.linspace(0, 60_000 if mode == "I;16" else 255, size[0] * size[1])
@@ -528,9 +577,30 @@ def pictures(draw: st.DrawFn) -> bytes:
     return buffer.getvalue() if how == "whole" else draw(damaged(buffer.getvalue()))
 
 
+SHAPES = [(10**9, 3, 64, 64), (2**63, 3), (10**6,) * 4, (-1, 28, 28), (2, 3, 64, 64), (), (0,)]
+
+
+@st.composite
+def lies(draw: st.DrawFn) -> bytes:
+    """A .npy file, or one of MNIST's format, that says of itself what it is not."""
+    shape, content = draw(st.sampled_from(SHAPES)), draw(st.binary(max_size=100))
+    if draw(st.booleans()):
+        sizes = [size % 2**32 for size in shape[:4]]
+        kind = draw(st.sampled_from([8, 9, 13, 14, 7]))
+        head = struct.pack(f">BBBB{len(sizes)}I", 0, 0, kind, len(sizes), *sizes)
+        return head + content
+    buffer = io.BytesIO()
+    descr = draw(st.sampled_from(["|u1", "|O", ">f8", "<U10", "<c16", "<M8[s]", "|V0"]))
+    header = {"descr": descr, "fortran_order": draw(st.booleans()), "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue() + content
+
+
 @st.composite
 def arrays(draw: st.DrawFn) -> bytes:
     """A .npy or .npz file of any shape and type, or a damaged one."""
+    if draw(st.integers(0, 3)) == 0:
+        return draw(lies())
     shape = tuple(draw(st.lists(st.sampled_from([0, 1, 2, 3, 4, 9, 64]), max_size=5)))
     dtype = draw(st.sampled_from([np.uint8] * 5 + [np.float32, np.int64, bool, object, "U3"]))
     array = np.zeros(shape[:4], dtype=dtype)
@@ -569,6 +639,8 @@ def test_image_folders(data, as_commands):
                 targets = [name, ".", "..", "/nowhere", "a.png", "loop", str(folder)]
                 (folder / name).parent.mkdir(exist_ok=True)
                 link(folder / name, data.draw(st.sampled_from(targets)))
+            if data.draw(st.integers(0, 9), label="no file") == 0:
+                no_file(folder / "p.png", data.draw(st.sampled_from(PLACES)))
         command = COMMANDS["main"]
         if task == "train":
             small = [word for word in command.small if "images" not in word and "held" not in word]

@@ -61,7 +61,7 @@ def draw_losses(
     if measure.bits:
         right = axes.secondary_yaxis("right", functions=(measure.in_bits, measure.in_nats))
         right.set_ylabel(measure.bits)
-    axes.legend(frameon=False)  # where it hides least
+    axes.legend(frameon=False, loc="upper right")  # where falling losses are not
     save(figure, path, dpi=130)
 
 
