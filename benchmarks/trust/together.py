@@ -162,7 +162,7 @@ def train_one_run(project: Project) -> int:
     first.kill()
     first.communicate()
     third = project.start("models/lstm/train.py --ckpt_name new --resume")
-    while owner.read_text(encoding="utf-8").split()[1] != str(third.pid):
+    while not owner.is_file() or f"process {third.pid} " not in owner.read_text(encoding="utf-8"):
         if third.poll() is not None:
             raise UserError(f"a dead one's lock was not taken over: {third.stderr.read()}")
         time.sleep(0.02)
