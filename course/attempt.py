@@ -22,7 +22,8 @@ def attempt(probe: Probe, inputs: Arrays, root: Path) -> Arrays | Verdict:
     """
     try:
         module = importlib.import_module(dotted(probe.function.partition(":")[0]))
-        with replaced(module, {probe.function: notice_nothing(probe, module)}):
+        watched = {probe.function: notice_nothing(probe, module)} if probe.returns else {}
+        with replaced(module, watched):
             return ask(probe, module, inputs)
     except Nothing:
         return Verdict(CRASHED, "it returns nothing: is its return missing?")

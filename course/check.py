@@ -17,25 +17,39 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from course.exercises import read_course
+from course.exercises import read_course, read_version
 from utils.command_line import Parser
 from utils.errors import UserError, command
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    if not (ROOT / "edition.json").is_file():
-        raise UserError(
-            "this folder is no student edition: python course/hand_out.py --to FOLDER makes one, "
-            "check.py is in it"
-        )
-    edition = json.loads((ROOT / "edition.json").read_text(encoding="utf-8"))
-    course = read_course().sheet(edition["sheet"])
+    course = read_course().sheet(read_sheet(ROOT / "edition.json"))
     parser = Parser(description=__doc__)
     known = ", ".join(exercise.id for exercise in course.exercises)
     parser.add_argument("exercise", nargs="?", help=f"one of {known}; all without it")
     wanted = course.find(parser.parse_args(argv).exercise)
     check(wanted)
+
+
+def read_sheet(file: Path) -> int:
+    """Reads which sheet this edition is of. UserError for none, and for parts of another one."""
+    if not file.is_file():
+        raise UserError(
+            "this folder is no student edition: python course/hand_out.py --to FOLDER makes one, "
+            "check.py is in it"
+        )
+    try:
+        edition = json.loads(file.read_text(encoding="utf-8"))
+        version, sheet = edition["version"], int(edition["sheet"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError("edition.json is damaged: take it from the edition once more") from None
+    if version != read_version():
+        raise UserError(
+            f"this edition is of version {version}, the code beside it of {read_version()}: "
+            "take all files of one edition"
+        )
+    return sheet
 
 
 def check(wanted: tuple) -> None:

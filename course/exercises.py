@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils import files
 from utils.errors import UserError
 
 FILE = Path(__file__).with_name("exercises.toml")
@@ -79,6 +80,12 @@ class Course:
             known = ", ".join(exercise.id for exercise in self.exercises)
             raise UserError(f"there is no exercise {wanted!r}: take one of {known}")
         return found
+
+
+def read_version() -> str:
+    """Reads the project's version from pyproject.toml."""
+    content = tomllib.loads((files.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return content["project"]["version"]
 
 
 def read_course(file: Path = FILE) -> Course:

@@ -12,14 +12,13 @@ import json
 import shutil
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root
 
 from course import blanks
 from course.bank import draw_known, read_mistakes
-from course.exercises import FILE, Blank, Course, read_course
+from course.exercises import FILE, Blank, Course, read_course, read_version
 from course.probes.probe import find_probes
 from course.references import save_references
 from utils import files
@@ -100,12 +99,6 @@ def mark(folder: Path, course: Course) -> None:
     functions = [blank.function for exercise in course.exercises for blank in exercise.blanks]
     known = {name: draw_known(probes[name], SEED, mistakes) for name in functions}
     save_references(folder / "course" / "references.npz", known)
-
-
-def read_version() -> str:
-    """Reads the project's version from pyproject.toml."""
-    content = tomllib.loads((files.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return content["project"]["version"]
 
 
 def write_sheet(course: Course) -> str:

@@ -63,3 +63,45 @@ class Read(Probe):
         found = {"outputs": outputs, "h": h, "c": c} | derive([outputs, h, c], **given)
         dropped, _, last = module.read(*given.values(), dropout=Masks(inputs["kept"]))
         return found | {"dropped": dropped, "dropped_c": last}
+
+
+class Initialise(Probe):
+    """Its numbers are random: compared are their bounds, in Xavier's, and which are alike.
+
+    What initialises U writes how many rows it was given: H for a gate, 4H for all at once.
+    """
+
+    function = "models/lstm/modules.py:LSTMLayer.initialise"
+    returns = False
+
+    def draw(self, rng: np.random.Generator, project: Project) -> Arrays:
+        return {"sizes": rng.integers(40, 80, size=2)}
+
+    def run(self, module: ModuleType, inputs: Arrays) -> dict:
+        layer = module.LSTMLayer(*inputs["sizes"].tolist())
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.fill_(7.0)
+
+        def count_rows(U):
+            with torch.no_grad():
+                return U.fill_(len(U))
+
+        layer.initialise(count_rows)
+        learned = [p.requires_grad and p.is_leaf for p in (layer.W, layer.U, layer.b)]
+        return {"W": layer.W, "U": layer.U, "b": layer.b, "learned": np.array(learned)}
+
+    def summarise(self, outputs: Arrays) -> Arrays:
+        W, U = outputs["W"], outputs["U"]
+        if W.ndim != 2 or U.ndim != 2 or len(W) % 4 or len(U) % 4 or not W.size or not U.size:
+            return outputs
+        bound = np.sqrt(6 / (W.shape[1] + len(W) / 4))
+        of_W = [
+            [np.abs(gate).max() / bound / 0.1, gate.std() / bound / 0.15, gate.mean() / bound / 0.2]
+            for gate in np.split(W, 4)
+        ]
+        of_U = [gate.max() if (gate == gate.max()).all() else -1 for gate in np.split(U, 4)]
+        differ = (W[: len(W) // 4] != W[len(W) // 4 : len(W) // 2]).any()
+        compared = {"W_largest_spread_mean": np.round(of_W), "gates_differ": np.array(differ)}
+        rest = {name: array for name, array in outputs.items() if name != "W"}
+        return compared | rest | {"U": np.array(of_U)}

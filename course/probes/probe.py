@@ -27,6 +27,7 @@ class Probe:
     """Asks one blank; a subclass for each, found by its `function`."""
 
     function: str
+    returns = True  # None from a function that has something to return is a forgotten return
 
     def draw(self, rng: np.random.Generator, project: Project) -> Arrays:
         """Draws inputs. What a neighbour's blank would compute is taken from the solution."""

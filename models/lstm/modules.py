@@ -149,9 +149,8 @@ class LSTMLayer(nn.Module):
         for W_gate, U_gate in zip(self.W.chunk(4), self.U.chunk(4), strict=True):
             nn.init.xavier_uniform_(W_gate)  # gate by gate: the fan out of a gate is H, not 4H
             initialise_U(U_gate)
-        with torch.no_grad():
-            self.b.zero_()
-            self.b.chunk(4)[1].fill_(1.0)  # open forget gates: gradients reach back from the start
+        nn.init.zeros_(self.b)
+        nn.init.ones_(self.b.chunk(4)[1])  # open forget gates: gradients reach back from the start
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """x (B, T, I), state h and c (B, H) each -> outputs (B, T, H), the state after x."""

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from course import blanks, check, hand_out
-from course.exercises import read_course
+from course.exercises import read_course, read_version
 from tests.helpers.repository import REPOSITORY
+from utils.errors import UserError
 
 COURSE = read_course()
 # Runs in an edition: takes texts of its files from stdin, one lot after another, and says which
@@ -137,6 +138,23 @@ def test_check_says_what_is_not_done_and_knows_its_exercises(edition):
     done = run_check(folder, "9z")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: there is no exercise '9z': take one of ")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"version": "0.1.0", "sheet": 1}', "this edition is of version 0.1.0, the code beside"),
+        ('{"version": ', "edition.json is damaged"),
+        ("[1]", "edition.json is damaged"),
+    ],
+)
+def test_parts_of_another_edition_are_refused(tmp_path, content, said):
+    file = tmp_path / "edition.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=f"^{said}"):
+        check.read_sheet(file)
+    file.write_text(f'{{"version": "{read_version()}", "sheet": 2}}', encoding="utf-8")
+    assert check.read_sheet(file) == 2
 
 
 def test_bad_calls_end_in_a_line(tmp_path, capsys):
