@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from report import check, discussion, facts, write
 from report.blocks import list_facts
 from report.comparing import find_single_changes
 from report.curves import PAPER, Scale, draw
+from report.produce import get_part
 from report.runs import read_run
 from report.sections import Writer
 from report.settings import read_template
@@ -536,6 +538,18 @@ def test_what_is_not_there_is_named_by_its_command(there):
     page = (there / "hand_in" / "report.html").read_text("utf-8")
     command = "python models/palindrome/test.py --ckpt_name palindrome"
     assert f"Not there yet: <code>{command}</code>" in page
+
+
+def test_what_is_older_than_its_checkpoint_is_made_anew(there):
+    file = there / "results" / "palindrome" / "test.txt"
+    now = file.read_text("utf-8")
+    file.write_text("of an earlier training", "utf-8")
+    assert get_part(read_run("palindrome"), "test.txt", as_is=False).file == file
+    assert file.read_text("utf-8") == "of an earlier training"  # it is newer
+    os.utime(file, (1, 1))
+    assert get_part(read_run("palindrome"), "test.txt", as_is=True).missing
+    assert not get_part(read_run("palindrome"), "test.txt", as_is=False).missing
+    assert file.read_text("utf-8") == now
 
 
 # Shipped models
