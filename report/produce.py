@@ -65,10 +65,8 @@ def get_part(run: Run, name: str, *, as_is: bool) -> Part:
 
 
 def is_fresh(file: Path, run: Run) -> bool:
-    """Tells whether a file is there and of this training, and not of an earlier one."""
-    if not file.is_file():
-        return False
-    return run.shipped or file.stat().st_mtime >= run.best.stat().st_mtime
+    """Tells whether a file is there and of this training, not of an earlier one or model."""
+    return file.is_file() and file.stat().st_mtime >= run.best.stat().st_mtime
 
 
 def strip_paths(printed: str) -> str:
