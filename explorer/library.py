@@ -55,7 +55,7 @@ class Library:
     """Lists runs, and loads their models when they are asked for."""
 
     def __init__(self) -> None:
-        self.loaded: OrderedDict[tuple[str, int], Any] = OrderedDict()
+        self.loaded: OrderedDict[tuple[str, str, int], Any] = OrderedDict()
 
     def entries(self) -> dict[str, Entry]:
         """Lists all runs, shipped ones first."""
@@ -101,15 +101,15 @@ class Library:
 
         return self.keep(f"{entry.name}@{epoch}", entry, load)
 
-    def keep(self, name: str, entry: Entry, load: Any) -> Any:
-        """Returns what `load` makes of a run, or made of it before, as long as its file stays."""
+    def keep(self, name: str, entry: Entry, load: Any, what: str = "model") -> Any:
+        """Returns what `load` makes of a run, or made of it before, while its file is the same."""
         name_of_epoch = name.partition("@")[2]
         stem = f"epoch_{int(name_of_epoch):04}" if name_of_epoch.isdecimal() else name_of_epoch
         file = files.find("checkpoints", entry.name) / f"{stem}.pt"
         changed = file.stat().st_mtime_ns if file.is_file() else 0
-        if (name, changed) not in self.loaded:
-            self.loaded[name, changed] = load()
-        self.loaded.move_to_end((name, changed))
+        if (name, what, changed) not in self.loaded:
+            self.loaded[name, what, changed] = load()
+        self.loaded.move_to_end((name, what, changed))
         while len(self.loaded) > MOST_LOADED:
             self.loaded.popitem(last=False)
-        return self.loaded[name, changed]
+        return self.loaded[name, what, changed]

@@ -5,9 +5,13 @@
 
 import { source } from "./source.js";
 import { el, errorLine } from "./parts.js";
+import attention from "./views/attention.js";
+import cells from "./views/cells.js";
+import reach from "./views/reach.js";
+import runs from "./views/runs.js";
 import write from "./views/write.js";
 
-const VIEWS = [write];
+const VIEWS = [write, cells, attention, reach, runs];
 
 const nav = document.getElementById("views");
 const room = document.getElementById("room");

@@ -1,0 +1,92 @@
+// Cells: a text coloured by one unit, chosen from what units know by measurement.
+
+import { choice, el, errorLine, numberField, runOptions, spoken, textField } from "../parts.js";
+
+const KINDS = ["lstm", "tcn", "transformer"];
+
+// Names a gate or a block in full.
+const NAMES = { c: "cell", h: "hidden state", i: "input gate", f: "forget gate", g: "candidate", o: "output gate" };
+const nameUnit = (group, unit) => {
+  const gate = /^([chifgo])(\d+)$/.exec(group);
+  return `${gate ? `${NAMES[gate[1]]}, layer ${gate[2]}` : group}, unit ${unit}`;
+};
+
+async function open(page) {
+  const { state } = page;
+  let aborter = null;
+  const error = errorLine(), groups = el("div", { class: "controls" });
+  const title = el("h3"), text = el("p", { class: "text coloured", tabindex: "0", role: "group" });
+  const under = el("p", { class: "note number" });
+  const table = el("table"), source = el("p", { class: "note" }, "Measuring what each unit knows …");
+  page.room.append(
+    el("h2", {}, "What one unit knows"),
+    el("p", { class: "lead" }, "The text is coloured by one unit: warm where it is high, cool where it is low. For each property of a text, " +
+      "the unit that knows most of it was chosen on one half of a text the model has not learned from, and scored on the other half."),
+    el("div", { class: "controls" }, choice(page, "run", "Model", runOptions(page, KINDS)), textField(page, "text", "Text (empty: one it has not seen)")),
+    error,
+    el("div", { class: "columns uneven" },
+      el("section", { class: "sheet" }, title, groups, text, under),
+      el("section", { class: "sheet" }, el("h3", {}, "Known best first"), table, source)));
+
+  text.addEventListener("pointerover", (event) => say(event.target));
+  function say(letter) {
+    if (letter.dataset?.value) under.textContent = `${spoken(letter.textContent)}: ${letter.dataset.value}`;
+  }
+
+  async function colour() {
+    aborter?.abort();
+    aborter = new AbortController();
+    const { run, group, unit, text: typed } = state;
+    try {
+      const found = await page.source.get("cells/text", { run, group, unit, text: typed }, { signal: aborter.signal });
+      error.clear();
+      const largest = Math.max(...found.values.map(Math.abs), 1e-9);
+      title.textContent = nameUnit(found.group, state.unit);
+      groups.replaceChildren(choice(page, "group", "Of", Object.keys(found.groups)),
+        numberField(page, "unit", `Unit of ${found.groups[found.group]}`, { low: 0, high: found.groups[found.group] - 1 }));
+      text.setAttribute("aria-label", `text coloured by ${title.textContent}`);
+      text.replaceChildren(...found.text.map((char, place) => {
+        const share = found.values[place] / largest;
+        const letter = el("span", { "data-value": found.values[place] }, char);
+        const strength = Math.round(70 * Math.abs(share));
+        letter.style.background = `color-mix(in srgb, var(${share > 0 ? "--accent" : "--cool"}) ${strength}%, transparent)`;
+        return letter;
+      }));
+      under.textContent = `from ${Math.min(...found.values)} to ${Math.max(...found.values)}; point at a letter for its value`;
+    } catch (problem) { error.show(problem); }
+  }
+
+  async function list() {
+    const { run } = state;
+    table.replaceChildren();
+    source.textContent = "Measuring what each unit knows …";
+    try {
+      const found = await page.source.get("cells/known", { run });
+      if (run !== state.run) return;
+      table.append(el("thead", {}, el("tr", {}, el("th", {}, "property"), el("th", {}, "unit"), el("th", { class: "number" }, "score"))),
+        el("tbody", {}, found.known.map((one) => {
+          const knows = one.is_rank ? one.score >= 0.6 : one.score >= 0.85;
+          const pick = el("button", { type: "button", class: "plain", onclick: () => page.set({ group: one.group, unit: one.unit }) },
+            `${one.sign < 0 ? "−" : ""}${one.group} ${one.unit}`);
+          pick.setAttribute("aria-label", `show ${nameUnit(one.group, one.unit)}, which knows ${one.property}`);
+          return el("tr", { class: knows ? null : "faint" }, el("td", {}, one.property), el("td", {}, pick),
+            el("td", { class: "number" }, `${one.score.toFixed(2)}${one.is_rank ? " ρ" : ""}`));
+        })));
+      source.textContent = `Area under the ROC curve, 0.5 is chance; ρ: rank correlation. Faint: no unit knows it well. ` +
+        `Measured on ${found.characters.toLocaleString("en")} characters of ${found.text}.`;
+      if (!state.group && found.known.length) page.set({ group: found.known[0].group, unit: found.known[0].unit });
+    } catch (problem) { error.show(problem); source.textContent = ""; }
+  }
+
+  await colour();
+  list();
+  return {
+    update(changed) {
+      if (changed.includes("run")) { page.set({ group: "", unit: 0 }, { quiet: true }); list(); }
+      colour();
+    },
+    close() { aborter?.abort(); },
+  };
+}
+
+export default { name: "cells", title: "Cells", defaults: { run: "lstm", group: "", unit: "0", text: "" }, open };

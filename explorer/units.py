@@ -1,0 +1,216 @@
+"""What single units know of a text: cells and gates of an LSTM, channels, features, by measurement.
+
+For every property of a text (this is a vowel, we are within quotation marks, letters since the word
+began) the unit that knows most of it is chosen on one half of a held-out text and scored on the
+other: by the area under the ROC curve where the property is there or not (0.5 is chance, 1 knows
+it), by the rank correlation where it is a number. Either sign counts.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from utils import files
+from utils.text.data import TextModel, decode, encode, read
+from utils.text.fitting import fit_text, is_lowered, leave_out
+from utils.text.preparation import read_text
+from utils.training.checkpoint import Loaded
+from utils.training.device import evaluating
+
+OPENING, CLOSING, EITHER = "“«„", "”»", '"'
+GATES = ("i", "f", "g", "o")
+
+
+class Found(NamedTuple):
+    """The unit that knows most of a property: its score on the half it was not chosen on."""
+
+    property: str
+    is_rank: bool  # a rank correlation; else an area under the ROC curve
+    group: str  # "c1": the cells of the first layer
+    unit: int
+    score: float  # of the other half, after the sign
+    sign: int
+    chosen_by: float  # the score of the half it was chosen on
+    chance: float  # what the same search finds in shifted properties, on average
+
+
+def held_out(loaded: Loaded, most: int = 8000) -> tuple[Tensor, str]:
+    """Returns codes that a model was not trained on, and where they are from.
+
+    That is the validation part of its own text where it is prepared, else the end of data/text.txt.
+    """
+    data, alphabet = loaded.config.data, loaded.content["alphabet"]
+    folder = files.find("data", data.name)
+    if (folder / "alphabet.npy").is_file():
+        known, codes = read(folder)
+        if known == alphabet:
+            cut = int(len(codes) * (1 - (data.validation_share or 0.1)))
+            return torch.from_numpy(np.asarray(codes[cut:][:most], dtype=np.int64)), data.name
+    text = read_text(files.ROOT / "data" / "text.txt", raw=not is_lowered(alphabet))
+    text, _ = leave_out(fit_text(text[int(0.9 * len(text)) :], alphabet)[0], alphabet)
+    return encode(text[:most], alphabet), "the end of data/text.txt"
+
+
+# Units
+
+
+def read_units(model: TextModel, codes: Tensor, piece: int = 512) -> dict[str, Tensor]:
+    """Reads codes (T,); returns every group of units (T, U) by its name."""
+    size = model.position_limit or piece
+    parts: list[dict[str, Tensor]] = []
+    with evaluating(model) as device:
+        state = None
+        for start in range(0, len(codes), size):
+            x = codes[start : start + size][None].to(device)
+            before = state
+            seen, state = watch(model, x, None if model.position_limit else state)
+            parts.append(name_units(model, seen, before))
+    return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+
+
+def watch(model: nn.Module, x: Tensor, state: object) -> tuple[list[tuple], object]:
+    """Reads x, and collects what goes into every layer or block, and what comes out."""
+    layers = model.lstm.layers if hasattr(model, "lstm") else model.blocks
+    seen: list[tuple] = []
+    hooks = [layer.register_forward_hook(lambda *call: seen.append(call)) for layer in layers]
+    try:
+        _, state = model(x, state)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen, state
+
+
+def name_units(model: nn.Module, seen: list[tuple], state: object) -> dict[str, Tensor]:
+    """Names what was seen in one piece of a text: (T, U) each."""
+    found = {}
+    for depth, (layer, given, (out, _)) in enumerate(seen, 1):
+        if hasattr(model, "lstm"):
+            h, c = given[1]
+            found |= {f"{n}{depth}": v for n, v in open_cell(layer, given[0], out, h, c).items()}
+        elif hasattr(model, "kernel_size"):
+            found[f"block {depth}"] = out[0].T
+        else:
+            found[f"block {depth}"] = out[0]
+    return found
+
+
+def open_cell(layer: nn.Module, x: Tensor, out: Tensor, h: Tensor, c: Tensor) -> dict[str, Tensor]:
+    """Computes the gates i, f, g, o and the cells c of an LSTM layer from x and its outputs h."""
+    earlier = torch.cat([h[:, None], out[:, :-1]], dim=1)  # h_{t-1}
+    i, f, g, o = (functional.linear(x, layer.W, layer.b) + earlier @ layer.U.T)[0].chunk(4, dim=1)
+    i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()  # (T, H) each
+    cells, cell = [], c[0]
+    for keep, add in zip(f, i * g, strict=True):
+        cell = keep * cell + add
+        cells.append(cell)
+    return {"c": torch.stack(cells), "h": out[0]} | dict(zip(GATES, (i, f, g, o), strict=True))
+
+
+# Properties
+
+
+def within_quotes(text: str) -> list[float]:
+    """Tells of each character whether a quotation is open after it."""
+    found, is_open = [], False
+    for char in text:
+        if char in OPENING or char in CLOSING:
+            is_open = char in OPENING
+        elif char in EITHER:
+            is_open = not is_open
+        found.append(float(is_open))
+    return found
+
+
+def count_since(text: str, starts: Callable[[str], bool]) -> list[float]:
+    """Counts the characters since the last one that starts something new."""
+    found, count = [], 0
+    for char in text:
+        count = 0 if starts(char) else count + 1
+        found.append(float(count))
+    return found
+
+
+def measure_text(text: str) -> dict[str, tuple[bool, np.ndarray]]:
+    """Measures the properties of a text's characters: name -> (is it a number, values (T,))."""
+    following = [*text[1:], " "]
+    there = {
+        "space": [c.isspace() for c in text],
+        "vowel": [c.lower() in "aeiou" for c in text],
+        "upper case": [c.isupper() for c in text],
+        "punctuation": [not c.isalnum() and not c.isspace() for c in text],
+        "within quotation marks": within_quotes(text),
+        "the word ends here": [
+            c.isalpha() and not n.isalpha() for c, n in zip(text, following, strict=True)
+        ],
+        "the next is a vowel": [c.lower() in "aeiou" for c in following],
+    }
+    numbers = {
+        "letters since the word began": count_since(text, lambda c: not c.isalpha()),
+        "characters since the line began": count_since(text, lambda c: c == "\n"),
+        "characters since the sentence began": count_since(text, lambda c: c in ".!?"),
+    }
+    found = {name: (False, np.array(values, dtype=float)) for name, values in there.items()}
+    return found | {name: (True, np.array(values, dtype=float)) for name, values in numbers.items()}
+
+
+# Scores
+
+
+def rank(values: np.ndarray) -> np.ndarray:
+    """Ranks values (T,) from 0; equal ones share the mean of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[place]
+
+
+def score_units(ranks: np.ndarray, values: np.ndarray, is_rank: bool) -> np.ndarray:
+    """Scores ranks (T, U) against a property (T,): signed, 0.5 chance for an area, 0 for a rank."""
+    if is_rank:
+        a, b = ranks - ranks.mean(axis=0), rank(values) - (len(values) - 1) / 2
+        norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum())
+        return (a * b[:, None]).sum(axis=0) / np.where(norm > 0, norm, 1)
+    positive = values > 0.5
+    n, others = positive.sum(), (~positive).sum()
+    return (ranks[positive].sum(axis=0) - n * (n - 1) / 2) / (n * others)
+
+
+def find_units(units: dict[str, Tensor], text: str) -> list[Found]:
+    """Finds for each property the unit that knows most of it, the best known first.
+
+    A property that fewer than 20 characters of either half have, or lack, is left out.
+    """
+    names = [(group, unit) for group, values in units.items() for unit in range(values.shape[1])]
+    values = torch.cat(list(units.values()), dim=1).numpy()  # (T, U)
+    half = len(text) // 2
+    ranks = np.argsort(np.argsort(values[:half], axis=0, kind="stable"), axis=0).astype(np.float32)
+    found = []
+    for name, (is_rank, property_) in measure_text(text).items():
+        parts = property_[:half], property_[half:]
+        if any(min((p > 0.5).sum(), (p <= 0.5).sum()) < 20 for p in parts):
+            continue
+        middle = 0.0 if is_rank else 0.5
+        scores = score_units(ranks, parts[0], is_rank)
+        best = int(np.abs(scores - middle).argmax())
+        sign = 1 if scores[best] >= middle else -1
+        other = score_units(rank(values[half:, best])[:, None], parts[1], is_rank)[0]
+        shifted = np.roll(parts[0], half // 2)
+        chance = np.abs(score_units(ranks, shifted, is_rank) - middle).max()
+        found.append(
+            Found(
+                name, is_rank, *names[best],
+                float(middle + sign * (other - middle)), sign,
+                float(middle + abs(scores[best] - middle)), float(middle + chance),
+            )
+        )  # fmt: skip
+    return sorted(found, key=lambda f: -(f.score if f.is_rank else 2 * f.score - 1))
+
+
+def search(loaded: Loaded) -> tuple[list[Found], str, int]:
+    """Finds what the units of a model know; also returns which text it was measured on."""
+    codes, where = held_out(loaded)
+    text = decode(codes, loaded.content["alphabet"])
+    return find_units(read_units(loaded.model, codes), text), where, len(text)
