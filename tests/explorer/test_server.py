@@ -1,6 +1,9 @@
 """The explorer's server: the same text as test.py, bounds on everything, nothing from elsewhere."""
 
 import re
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,6 +15,7 @@ from models.lstm import test as lstm_test
 from models.tcn import test as tcn_test
 from models.transformer import test as transformer_test
 from tests.helpers.explorer import CLOSED, serving
+from utils.text.streaming import Writing
 
 MAINS = {"lstm": lstm_test.main, "tcn": tcn_test.main, "transformer": transformer_test.main}
 
@@ -128,3 +132,35 @@ def test_the_page_is_small_and_names_nobody_else():
         assert "http://" not in text
         assert "https://" not in text
         assert "innerHTML" not in text
+
+
+def test_two_hundred_connections_at_once(client):
+    """Those beyond what is answered at once are told so; the server lives, and forgets them all."""
+
+    def ask(seed):
+        return client.ask("/api/write/text", {"run": "lstm", "length": 40, "seed": seed}).status
+
+    with ThreadPoolExecutor(200) as crowd:
+        statuses = list(crowd.map(ask, range(200)))
+    assert set(statuses) <= {200, 429}
+    assert statuses.count(200) >= 1
+    assert client.ask("/api/write/text", {"run": "lstm", "length": 2}).status == 200
+
+
+def test_a_dropped_connection_stops_its_computation(client, monkeypatch):
+    """It is dropped after its first lines: of 2,000 characters most are never computed."""
+    steps, step = [], Writing.step
+    monkeypatch.setattr(Writing, "step", lambda *call: (steps.append(0), step(*call))[1])
+    monkeypatch.setattr("explorer.views.write.AT_ONCE", 1)
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", client.port)) as connection:
+            head = "GET /api/write/text?run=lstm&length=2000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+            connection.sendall(head.encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    before = -1
+    deadline = time.monotonic() + 60
+    while before != len(steps) and time.monotonic() < deadline:
+        before = len(steps)
+        time.sleep(0.3)
+    assert 0 < len(steps) < 3 * 1500
+    assert client.ask("/api/write/text", {"run": "lstm", "length": 2}).status == 200

@@ -10,7 +10,7 @@ class Model {
     this.error = errorLine();
     this.drawing = el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `reach of model ${index + 1}` });
     this.node = el("section", { class: "sheet" },
-      el("header", {}, choice(own, "run", `Model ${index + 1}`, runOptions(page, ["tcn", "lstm", "transformer"])), this.about), this.error, this.drawing);
+      el("header", {}, choice(own, "run", `Model ${index + 1}`, runOptions(page, ["tcn", "lstm", "transformer"]))), this.about, this.error, this.drawing);
   }
 
   get run() { return this.page.state.runs.split(",")[this.index]; }

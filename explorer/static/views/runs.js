@@ -23,7 +23,7 @@ async function open(page) {
     aborter = new AbortController();
     try {
       const found = await page.source.get("runs/history", { runs: state.runs }, { signal: aborter.signal });
-      if (!state.runs && found.there.length) { page.set({ runs: found.there.slice(0, 4).join(",") }); return; }
+      if (!state.runs && found.there.length) { page.set({ runs: found.there.slice(0, 4).join(",") }, { quiet: true }); return await ask(); }
       error.clear();
       offer(found);
       drawCurves(found);

@@ -64,7 +64,7 @@ class Sheet {
     this.text.replaceChildren(...parts);
     this.text.scrollTop = this.text.scrollHeight;
     const total = shown.reduce((sum, step) => sum + step.nats, 0);
-    this.nats.textContent = shown.length ? `${(total / shown.length).toFixed(2)} nats a character` : "";
+    this.nats.textContent = shown.length ? `${(total / shown.length).toFixed(2)} nats` : "";
     const next = this.steps[at];
     if (next) this.drawBars(next.bars, at);
     else if (!shown.length && !this.steps.length) this.bars.replaceChildren();
@@ -102,7 +102,7 @@ async function open(page) {
     el("h2", {}, "They write, you watch"),
     el("p", { class: "lead" }, "Each model reads the prompt and then what it wrote itself, one character at a time. " +
       "A bar is the share with which a character is drawn, its line the model’s own probability. " +
-      "Click a bar to force that character, or a letter to go back to it."),
+      "Nats are the mean of what a character cost the model. Click a bar to force that character, or a letter to go back to it."),
     el("div", { class: "controls" }, textField(page, "prompt", "Prompt")),
     el("div", { class: "controls" }, play, step, back,
       slider(page, "temperature", "Temperature", { low: 0, high: 2, step: 0.05, show: (v) => Number(v).toFixed(2) }),

@@ -1,0 +1,103 @@
+"""The page in a browser: every view opens from an address, asks nobody else, and has no faults."""
+
+import re
+import shutil
+
+import pytest
+
+pytest.importorskip("starlette", reason="needs the extra explore: starlette is not installed")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs the extra browser: playwright is not installed"
+)
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="needs the extra browser: axe is not installed"
+)
+
+from explorer.app import VIEWS
+from tests.helpers.explorer import serving
+
+expect = playwright.expect
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+SIZES = {"phone": (360, 740), "projector": (1600, 900)}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with serving() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, client):
+    """Gives a page that notes what it asks for, what its console says and what fails."""
+    context = browser.new_context(viewport={"width": 1000, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.asked, page.said = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda problem: page.said.append(str(problem)))
+    page.opens = lambda name, state="": (
+        page.goto(f"{client.address}#{name}{state}"),
+        page.wait_for_selector(f"[data-ready={name}]"),
+    )
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("name", [view.NAME for view in VIEWS])
+def test_a_view_asks_nobody_else_and_has_no_faults(page, client, name):
+    for scheme, (width, height) in zip(("light", "dark"), SIZES.values(), strict=True):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto("about:blank")
+        page.opens(name)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = axe.Axe().run(page).response["violations"]
+        bad = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+        assert not bad, [(fault["id"], fault["nodes"][0]["html"]) for fault in bad]
+    own = (client.address, "about:blank")
+    assert page.asked
+    assert not [url for url in page.asked if not url.startswith(own)]
+    assert page.said == []
+
+
+def test_an_address_holds_the_moment(page):
+    page.opens("write", "?prompt=the+bridge&seed=3&at=12&force=10.122")
+    expect(page.locator(".written [data-place]")).to_have_count(36, timeout=60_000)
+    first = page.locator(".written").first
+    assert first.inner_text().startswith("the bridge")
+    assert first.locator(".forced").inner_text() == "z"
+    page.get_by_role("button", name="One step").click()
+    page.wait_for_url(re.compile("at=13"))
+    expect(page.locator(".written [data-place]")).to_have_count(39, timeout=60_000)
+    page.goto("about:blank")
+    page.go_back()
+    expect(page.locator(".written [data-place]")).to_have_count(39, timeout=60_000)
+
+
+def test_a_bar_forces_its_character(page):
+    page.opens("write", "?at=5")
+    bar = page.locator(".bars").first.locator("button").nth(1)
+    bar.wait_for()
+    char = bar.evaluate("button => button.char")
+    bar.press("Enter")  # the keyboard does it, too
+    page.wait_for_url(re.compile("force=5[.]"))
+    page.wait_for_selector(".written .forced")
+    assert page.locator(".written .forced").first.text_content() == char
+
+
+def test_an_error_is_one_line_where_it_happens(page):
+    page.opens("write", "?prompt=字")
+    expect(page.locator("[role=alert]:not(:empty)")).to_have_count(3, timeout=60_000)
+    assert "alphabet" in page.locator("[role=alert]").first.inner_text()
