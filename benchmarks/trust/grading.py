@@ -108,6 +108,7 @@ def start_grading(submissions: Path, grades: Path, workers: int) -> subprocess.P
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
     )
 
 
@@ -130,7 +131,11 @@ def time_grading(submissions: Path, grades: Path, workers: int, due: dict[str, i
     return seconds
 
 
-def interrupt(submissions: Path, grades: Path, workers: int, seconds: float) -> int:
+def count_graded(grades: Path) -> int:
+    return (grades / "progress.json").read_text(encoding="utf-8").count('"student"')
+
+
+def interrupt(submissions: Path, grades: Path, workers: int, students: int) -> int:
     """Grades in two goes, the first one interrupted; returns how many students it had graded."""
     shutil.copytree(grades, grades.with_name("again"), ignore=shutil.ignore_patterns("*.html"))
     again = grades.with_name("again")
@@ -139,10 +144,13 @@ def interrupt(submissions: Path, grades: Path, workers: int, seconds: float) -> 
     (again / "progress.json").write_text(seed, encoding="utf-8")
     (again / "grades.csv").unlink()
     first = start_grading(submissions, again, workers)
-    time.sleep(seconds / 2)
+    while first.poll() is None and count_graded(again) < students / 2:
+        time.sleep(0.1)
     first.send_signal(signal.SIGINT)
     first.wait()
-    done = (again / "progress.json").read_text(encoding="utf-8").count('"student"')
+    done = count_graded(again)
+    if done == students:
+        raise UserError("it was not interrupted: all students are graded")
     if start_grading(submissions, again, workers).wait():
         raise UserError("grade.py did not go on where it was")
     if (again / "grades.csv").read_bytes() != (grades / "grades.csv").read_bytes():
@@ -170,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
             f"(load of the machine {load:.1f}, {os.cpu_count()} cores)"
         )
         print(f"all have the points that are due: {sum(due.values()) / students:.1f} on average")
-        done = interrupt(submissions, grades, args.workers, seconds)
+        done = interrupt(submissions, grades, args.workers, students)
         print(f"interrupted after {done} students and gone on with: the same grades")
 
 
