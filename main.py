@@ -4,7 +4,10 @@
     python main.py --task random_generation --ckpt_name my_vae      decode random codes
     python main.py --task latent_analysis                           which latent does what
     python main.py --task rotate --angles -40 -20 0 20 40           turn a face
+    python main.py --task traverse --along smile                    move it along an attribute
+    python main.py --task interpolation --image a.jpg b.jpg         from one face to another
     python main.py --task reconstruction --data photos/             encode and decode pictures
+    python main.py --task encode --data photos/                     keep their latents
     python main.py --dataset mnist --ckpt_name my_digits            train on digits, in exact bits
     python main.py --task manifold --ckpt_name mnist_2d             the plane of two latents
 
@@ -13,7 +16,6 @@ below are those of faces; --dataset mnist and --dataset digits have their own, i
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import utils.start  # noqa: F401
@@ -33,15 +35,23 @@ from utils.command_line import (
 from utils.config import list_keys, override, read_config, refuse_idle, shorten
 from utils.errors import UserError, command
 from utils.images import mnist
-from utils.images.data import Images
-from utils.images.files import load_picture
-from utils.training.run import ensure_named
-from utils.words import count
-from vae.data import load_each, load_validation, load_whole
+from vae.data import load_each
+from vae.pictures import find_enough, find_known, find_pictures
 from vae.training import VAEConfig
 
-TASKS = ("train", "random_generation", "latent_analysis", "rotate", "reconstruction", "manifold")
-LOOKING = ("latent_analysis", "rotate", "reconstruction")  # at pictures, besides training
+TASKS = (
+    "train",
+    "random_generation",
+    "latent_analysis",
+    "rotate",
+    "traverse",
+    "interpolation",
+    "reconstruction",
+    "encode",
+    "manifold",
+)
+KNOWING = ("latent_analysis", "rotate", "traverse")  # what is known of pictures
+LOOKING = (*KNOWING, "reconstruction", "encode")  # at pictures, besides training
 # Which tasks an option serves. A setting that is not here belongs to the training of a run. The
 # command refuses what serves another task; --help and docs/commands.md say it, tests try it all.
 USES = Uses(
@@ -53,9 +63,12 @@ USES = Uses(
         "epoch": TASKS[1:],
         "num_samples": ("random_generation", "reconstruction"),
         "individual": ("random_generation",),
-        "image": LOOKING,
-        "index": ("latent_analysis", "rotate"),
+        "image": (*LOOKING, "interpolation"),
+        "index": KNOWING,
         "angles": ("rotate",),
+        "along": ("traverse",),
+        "attributes": KNOWING,
+        "factors": ("latent_analysis",),
         "data.dataset": ("train", *LOOKING),
         "data.data": ("train", *LOOKING),
         "data.held_out": ("train", *LOOKING),
@@ -63,27 +76,29 @@ USES = Uses(
         "training.device": TASKS,
     },
     hidden={
-        ("index", "image"): ("latent_analysis", "rotate"),
+        ("index", "image"): KNOWING,
         ("num_samples", "image"): ("reconstruction",),
-        ("data.data", "image"): ("reconstruction",),
-        ("data.dataset", "image"): ("reconstruction",),
-        ("data.held_out", "image"): ("reconstruction",),
+        ("data.data", "image"): ("reconstruction", "encode"),
+        ("data.dataset", "image"): ("reconstruction", "encode"),
+        ("data.held_out", "image"): ("reconstruction", "encode"),
         ("data.dataset", "data.data"): LOOKING,
     },
 )
 SHIPPED = "vae_beta_4"
-FEW = 10  # pictures that show too little of how faces differ to learn a turn from
+IMAGES = {"latent_analysis": 1, "interpolation": 2}  # pictures that a task takes, of --image
 
 
 def make_parser(argv: list[str] | None) -> tuple[Parser, Options, VAEConfig]:
     """Makes the parser of all options, that part of them which is settings, and their defaults.
 
-    The defaults are those of the --dataset in argv.
+    The defaults are those of --config, or else of the --dataset, in argv.
     """
     first = Parser(add_help=False)
     first.add_argument("--data.dataset", "--dataset", dest="dataset")
-    digits = first.parse_known_args(argv)[0].dataset in mnist.DATASETS
-    file = Path(__file__).with_name("vae") / ("mnist.json" if digits else "faces.json")
+    first.add_argument("--config", type=Path)
+    found = first.parse_known_args(argv)[0]
+    own = "mnist.json" if found.dataset in mnist.DATASETS else "faces.json"
+    file = found.config or Path(__file__).with_name("vae") / own
     defaults = read_config(file, VAEConfig)
     keys = list_keys(defaults)
 
@@ -94,6 +109,8 @@ def make_parser(argv: list[str] | None) -> tuple[Parser, Options, VAEConfig]:
     what = "what to do (default: train)"
     parser.add_argument("--task", choices=TASKS, default="train", help=what)
     run = add_run_options(parser)
+    what = "settings of a training (default: vae/faces.json, of digits vae/mnist.json)"
+    run.add_argument("--config", type=Path, metavar="FILE", help=what)
     run.add_argument(
         "--ckpt_name",
         "--model.name",
@@ -128,7 +145,7 @@ def add_task_options(parser: Parser) -> None:
         type=Path,
         metavar="FILE",
         nargs="+",
-        help="the picture to start from; reconstruction takes several",
+        help="pictures to start from: latent_analysis takes one, interpolation two, others more",
     )
     tasks.add_argument(
         "--index",
@@ -140,8 +157,24 @@ def add_task_options(parser: Parser) -> None:
         "--angles",
         type=number(float, -90, 90),
         nargs="+",
-        default=[-45 + 11.25 * step for step in range(9)],
         help="absolute yaw in degrees, -90..90 (default: -45 to 45 in 9 steps)",
+    )
+    tasks.add_argument(
+        "--along",
+        metavar="ATTRIBUTE",
+        help="the attribute that changes, or one value of several: smile, hair_style=long",
+    )
+    tasks.add_argument(
+        "--attributes",
+        metavar="FILE",
+        help="what is known of --data: a table with a row for each picture, an .npz, or a pattern "
+        "of the files' names, {age}_{gender}_* (default: looked for beside the pictures)",
+    )
+    tasks.add_argument(
+        "--factors",
+        metavar="ATTRIBUTE",
+        nargs="+",
+        help="attributes that MIG is the mean over (default: all; of rendered faces seven)",
     )
 
 
@@ -166,8 +199,10 @@ def main(argv: list[str] | None = None) -> None:
     names = options.ckpt_name or [SHIPPED]
     if len(names) > 1 and options.task != "random_generation":
         raise UserError(f"{options.task} takes one --ckpt_name, not {len(names)}")
-    if len(options.image or ()) > 1 and options.task != "reconstruction":
-        raise UserError(f"{options.task} takes one --image, not {len(options.image)}")
+    named, taken = len(options.image or ()), IMAGES.get(options.task)
+    if taken and named != taken and (named or taken > 1):
+        wanted = "one --image" if taken == 1 else "two pictures, --image A B"
+        raise UserError(f"{options.task} takes {wanted}, not {named}")
     if options.task == "train":
         config = shorten(config) if options.dry_run else config
         how = options.resume, options.overwrite, options.dry_run
@@ -180,25 +215,29 @@ def perform(
     options: argparse.Namespace, config: VAEConfig, overrides: Overrides, names: list[str]
 ) -> None:
     """Does a task with trained models."""
-    device, seed = config.training.device, config.training.seed
+    device, seed, task = config.training.device, config.training.seed, options.task
     solver, *beside = (Solver.load(name, options.epoch, device=device) for name in names)
-    if options.task == "random_generation":
+    if task == "random_generation":
         individual = options.individual
         return solver.generate_from_latent(
             options.num_samples, seed, *beside, individual=individual
         )
-    if options.task == "manifold":
+    if task == "manifold":
         return solver.manifold()
-    data, shape = solver.config.data, solver.model.shape
-    if options.task == "reconstruction" and options.image:
-        return solver.reconstruct(load_each(options.image, data, shape), len(options.image))
-    images = find_pictures(solver, overrides)
-    if options.task == "reconstruction":
-        return solver.reconstruct(images, options.num_samples)
-    if options.image:
-        face = load_picture(options.image[0], shape)
+    own, shape, named = solver.config, solver.model.shape, options.image or ()
+    if task == "interpolation":
+        return solver.interpolate(load_each(named, own.data, shape))
+    if task in ("reconstruction", "encode"):
+        each = load_each(named, own.data, shape) if named else None
+        images = each or find_pictures(own, shape, overrides)
+        if task == "encode":
+            return solver.encode(images)
+        return solver.reconstruct(images, len(named) or options.num_samples)
+    images = find_known(own, shape, overrides, options.attributes)
+    if named:
+        faces = load_each(named, own.data, shape).pixels
     elif options.index < len(images):
-        face = images.pixels[options.index]
+        faces = images.pixels[[options.index]]
     else:
         what = (
             f"pictures of {images.source}"
@@ -206,55 +245,12 @@ def perform(
             else "validation pictures"
         )
         raise UserError(f"--index {options.index} is beyond the {len(images):,} {what}")
-    if options.task == "rotate":
-        solver.rotate(find_enough(images, solver), face, options.angles)
+    if task == "rotate":
+        solver.rotate(find_enough(own, shape, images, "a turn"), faces, options.angles)
+    elif task == "traverse":
+        solver.traverse(find_enough(own, shape, images, "a direction"), faces, options.along)
     else:
-        solver.latent_analysis(images, face)
-
-
-def find_pictures(solver: Solver, overrides: Overrides) -> Images:
-    """Loads the pictures that a task looks at: all of a typed --data, else what a run validates on.
-
-    Of a typed --dataset, too, those for validation. UserError for pictures of another size.
-    """
-    typed = {place: value for place, value in overrides.items() if place[0] == "data"}
-    if ("data", "dataset") in typed:
-        typed["data", "data"] = None  # it takes the place of the folder that the run was trained on
-    config, own = override(solver.config, typed), solver.config.data.data
-    refuse_idle(config, typed, solver.config)
-    ensure_named(config, typed, solver.config.model.name)
-    data, shape = config.data, solver.model.shape
-    if ("data", "data") not in typed:
-        images = load_validation(data, shape)
-    else:
-        images = load_whole(data, shape)
-        if (
-            own is not None
-            and data.data is not None
-            and os.path.abspath(own) == os.path.abspath(data.data)  # own is not to be touched
-        ):
-            print(f"{solver.config.model.name} was trained on most of {images.source}")
-    if images.shape != shape:
-        name = solver.config.model.name
-        raise UserError(f"{name} takes pictures of {shape}, {images.source} has {images.shape}")
-    return images
-
-
-def find_enough(images: Images, solver: Solver) -> Images:
-    """Returns pictures to learn a turn from: these, or all of the run's own if these are few.
-
-    A path of the run's own is not opened unasked (`ensure_named`).
-    """
-    if len(images) >= FEW or solver.config.data.data is not None:
-        return images
-    others = load_whole(solver.config.data, solver.model.shape)
-    if len(others) <= len(images):
-        return images
-    print(
-        f"{count(len(images), 'picture')} of {images.source}: too few to learn a turn from, "
-        f"which is learned from {others.source}"
-    )
-    return others
+        solver.latent_analysis(images, faces[0], options.factors)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Each verb says which files it writes; the mathematics and the figures are in vae
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +23,18 @@ from utils.errors import UserError
 from utils.files import show, write_whole
 from utils.images.data import Images
 from utils.images.figures import draw_animation, draw_pictures, to_bytes, wrap_rows, write_pictures
+from utils.interpolation import interpolate_linearly, interpolate_on_sphere
 from utils.training.checkpoint import load_model
 from utils.training.loop import fit
 from utils.training.run import DRY_STEPS, open_run
-from utils.words import count, make_csv
+from utils.words import count, escape, make_csv
+from vae.analysis.directions import describe_change, learn_direction
 from vae.analysis.latents import (
     Analysis,
     analyse,
     describe_rest,
     describe_scores,
+    draw_factors,
     label_row,
     sweep,
 )
@@ -127,13 +130,17 @@ class Solver:
         file = self.results / "manifold.png"
         self.report(draw_pictures(pictures, file, rows=rows, columns=columns))
 
-    def latent_analysis(self, images: Images, face: np.ndarray) -> Analysis:
+    def latent_analysis(
+        self, images: Images, face: np.ndarray, factors: Sequence[str] | None = None
+    ) -> Analysis:
         """Writes latent_analysis.png, .gif, .csv and .json: what each latent does, from -3 to 3.
 
         It is measured on all the pictures; the sweeps start from the latents of one face
         (C, H, W). The figures show the active latents, of more than 20 those with the most KL.
+        Where something is known of the pictures, latent_factors.png shows what latents know of it;
+        MIG is the mean over `factors`, by default all.
         """
-        analysis = analyse(self.model, images)
+        analysis = analyse(self.model, images, factors)
         rows = analysis.rows()
         most = [row for row in rows if row["active"]][:SHOWN] or rows[:1]
         labels = [label_row(row) for row in most]
@@ -142,12 +149,16 @@ class Solver:
         print(describe_rest(rows, len(most)))
         for line in describe_scores(analysis, len(images)):
             print(line)
-        z = encode(self.model, one_of(images, face)).mu[0]
+        z = encode(self.model, some_of(images, face)).mu[0]
         pictures = sweep(self.model, z, [row["latent"] for row in most], SWEEP)  # (N, S, C, H, W)
         frames = wrap_rows(pictures.transpose(0, 1), 8).transpose(0, 1)  # (S, K, 8, C, H, W)
         values = [f"{value:g}" for value in SWEEP.tolist()]
         whole = {"scores": analysis.scores, "floors": analysis.floors, "latents": rows}
         file = self.results / "latent_analysis.png"
+        table = rows
+        if analysis.factors:
+            table = [*rows, dict.fromkeys(rows[0], "") | analysis.shuffled_row()]
+            self.report(draw_factors(analysis, most, self.results / "latent_factors.png"))
         self.report(
             draw_pictures(pictures, file, rows=labels, columns=values),
             draw_animation(
@@ -156,38 +167,99 @@ class Solver:
                 captions=[f"z = {value}" for value in values],
                 labels=[f"z{row['latent']}" for row in most],
             ),
-            write_whole(file.with_suffix(".csv"), make_csv(rows).encode()),
+            write_whole(file.with_suffix(".csv"), make_csv(table).encode()),
             write_whole(file.with_suffix(".json"), json.dumps(whole, indent=2).encode()),
         )
         return analysis
 
-    def rotate(self, images: Images, face: np.ndarray, angles: Sequence[float]) -> None:
-        """Writes rotate.png and rotate.gif: a face (C, H, W) turned to angles, degrees of yaw.
+    def rotate(
+        self, images: Images, faces: np.ndarray, angles: Sequence[float] | None = None
+    ) -> None:
+        """Writes rotate.png and rotate.gif: faces (K, C, H, W), or one, turned to angles of yaw.
 
-        The turn is learned from many faces, `images`.
+        The turn is learned from many faces, `images`. The angles are in degrees, or in the units of
+        an attribute of theirs; without them, nine from end to end.
         """
         rotation = learn_rotation(self.model, images)
+        angles = torch.linspace(*rotation.usual, 9).tolist() if angles is None else angles
         data = self.config.data
-        if data.data is None and data.dataset != "faces":
+        if data.data is None and data.dataset != "faces" and not rotation.attribute:
             limits = [
                 f"note: {self.config.model.name} was trained on {data.dataset}, which have no yaw: "
                 "this is the direction in which they differ from their mirror images"
             ]
         else:
             limits = describe_limits(rotation, angles)
-        for line in limits:
-            print(line)
-        one = one_of(images, face)
-        seen = encode(self.model, one).mu
-        turned = decode(self.model, rotation.turn(seen, torch.tensor(angles))[0])
-        smooth = torch.linspace(min(angles), max(angles), 25)
-        frames = decode(self.model, rotation.turn(seen, smooth)[0])
-        columns = ["face", "decoded", *(f"{angle:g}°" for angle in angles)]
-        strip = torch.cat([one.floats(), decode(self.model, seen), turned])[None]
-        captions = [f"{angle:.0f}°" for angle in smooth.tolist()]
+        print("\n".join(limits), end="\n" * bool(limits))
+        unit = "" if rotation.attribute else "°"
+        few, many = torch.tensor(angles), torch.linspace(min(angles), max(angles), 25)
+        labels = [[f"{angle:.3g}{unit}" for angle in some.tolist()] for some in (few, many)]
+        self.show_moved("rotate", some_of(images, faces), rotation.turn, (few, many), labels)
+
+    def traverse(self, images: Images, faces: np.ndarray, along: str | None) -> None:
+        """Writes traverse.png and traverse.gif: faces (K, C, H, W) moved along an attribute.
+
+        The direction is learned from `images`, of which the attribute is known; what else it
+        changes is printed. `along` names it, or one value of several: "hair_style=long".
+        """
+        direction = learn_direction(self.model, images, along)
+        print("\n".join(describe_change(self.model, images, direction)))
+        faces, values = some_of(images, faces), (direction.steps(), direction.steps(25))
+        labels = [direction.label(some) for some in values]
+        rows = [f"along\n{direction.target.name}", *[""] * (len(faces) - 1)]
+        self.show_moved("traverse", faces, direction.move, values, labels, rows)
+
+    def show_moved(
+        self,
+        name: str,
+        faces: Images,
+        move: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        values: tuple[torch.Tensor, torch.Tensor],
+        labels: Sequence[Sequence[str]],
+        rows: Sequence[str] = (),
+    ) -> None:
+        """Writes <name>.png, faces moved to the first of two lists of values, and .gif, the other.
+
+        `labels` are those of the two lists, `rows` of the faces.
+        """
+        z = encode(self.model, faces).mu
+        still, moving = (
+            decode(self.model, move(z, some).flatten(0, 1)).unflatten(0, (len(faces), -1))
+            for some in values
+        )  # (K, A, C, H, W)
+        strip = torch.cat([faces.floats()[:, None], decode(self.model, z)[:, None], still], dim=1)
+        frames = wrap_rows(moving.transpose(0, 1), 8).transpose(0, 1)  # (A, K / 8, 8, C, H, W)
+        file = self.results / f"{name}.png"
         self.report(
-            draw_pictures(strip, self.results / "rotate.png", columns=columns),
-            draw_animation(frames[:, None, None], self.results / "rotate.gif", captions=captions),
+            draw_pictures(strip, file, rows=rows, columns=["face", "decoded", *labels[0]]),
+            draw_animation(frames, file.with_suffix(".gif"), captions=labels[1]),
+        )
+
+    def interpolate(self, ends: Images, steps: int = 8) -> None:
+        """Writes interpolation.png: from one picture's code to another's, straight and in an arc.
+
+        `ends` are the two pictures; they stand outermost, beside what they are decoded to.
+        """
+        a, b = encode(self.model, ends).mu
+        ways = [way(a, b, steps) for way in (interpolate_linearly, interpolate_on_sphere)]
+        between = decode(self.model, torch.cat(ways)).unflatten(0, (2, steps))
+        first, last = ends.floats().unsqueeze(1).expand(-1, 2, -1, -1, -1)[:, :, None]
+        strip = torch.cat([first, between, last], dim=1)  # (2, steps + 2, C, H, W)
+        shares = [f"{100 * share:.0f} %" for share in torch.linspace(0, 1, steps)[1:-1].tolist()]
+        columns = ["picture", "decoded", *shares, "decoded", "picture"]
+        file = self.results / "interpolation.png"
+        self.report(draw_pictures(strip, file, rows=["linear", "spherical"], columns=columns))
+
+    def encode(self, images: Images) -> None:
+        """Writes codes.npy, the means (N, Z) that pictures are encoded to, and codes.csv: names."""
+        file, codes = self.results / "codes.npy", io.BytesIO()
+        np.save(codes, encode(self.model, images).mu.numpy())
+        names = images.names or [str(row) for row in range(len(images))]
+        table = [{"row": row, "name": escape(name)} for row, name in enumerate(names)]
+        print(f"{count(len(images), 'picture')}, {count(self.model.z_dim, 'latent')} each")
+        self.report(
+            write_whole(file, codes.getvalue()),
+            write_whole(file.with_suffix(".csv"), make_csv(table).encode()),
         )
 
     def reconstruct(self, images: Images, number: int) -> None:
@@ -210,6 +282,7 @@ class Solver:
         print("wrote", ", ".join(show(file) for file in files))
 
 
-def one_of(images: Images, face: np.ndarray) -> Images:
-    """Makes a set of one face (C, H, W), looked at in as many levels as the others."""
-    return replace(images, pixels=face[None], labels=None)
+def some_of(images: Images, faces: np.ndarray) -> Images:
+    """Makes a set of faces (K, C, H, W), or of one, looked at in as many levels as the others."""
+    faces = faces[None] if faces.ndim == 3 else faces
+    return replace(images, pixels=faces, labels=None, names=None, attributes=None)

@@ -104,7 +104,7 @@ def test_latent_analysis_of_faces(trained):
     with Image.open(results / "latent_analysis.gif") as animation:
         assert animation.n_frames == 16  # nine steps, forth and back
     with open(results / "latent_analysis.csv", encoding="utf-8", newline="") as file:
-        latents = list(csv.DictReader(file))
+        *latents, shuffled = csv.DictReader(file)
     whole = json.loads((results / "latent_analysis.json").read_text(encoding="utf-8"))
     assert sorted(int(row["latent"]) for row in latents) == [0, 1, 2]
     kl = [float(row["kl_nats"]) for row in latents]
@@ -115,6 +115,9 @@ def test_latent_analysis_of_faces(trained):
         assert row["active"] == str(float(row["kl_nats"]) > 0.01)
         for name in NAMES:
             assert 0 <= float(row[f"{name}_share"]) <= 1
+    assert shuffled["latent"] == "shuffled labels"
+    assert all(0 < float(shuffled[f"{name}_share"]) <= 1 for name in NAMES)
+    picture(results / "latent_factors.png")
     scores = {"mig", "dci_disentanglement", "dci_completeness", "dci_informativeness"}
     assert scores | {"active_units", "kl_nats"} == whole["scores"].keys()
 
@@ -264,3 +267,90 @@ def test_rotate_says_what_is_a_guess(trained, capsys):
     assert "turned by -45 to 45 degrees, so 60 is a guess" in capsys.readouterr().out
     assert run(*argv, "60", "-90") == 0
     assert "turned by -45 to 45 degrees, so 60, -90 are guesses" in capsys.readouterr().out
+
+
+@pytest.fixture
+def known(trained):
+    """A table of the photographs beside their folder."""
+    rows = [f"deeper/{n:02}.png,{n % 7 * 10},{'yes' if n % 3 else 'no'}" for n in range(40)]
+    rows = "\n".join(["file,age,hat", *rows])
+    (trained / "photos.csv").write_text(rows, encoding="utf-8")
+    return ["--ckpt_name", "small", "--data", str(trained / "photos")]
+
+
+def test_latent_analysis_of_photographs_by_their_table(trained, known, capsys):
+    argv = ["--task", "latent_analysis", *known]
+    assert run(*argv) == 0
+    out = capsys.readouterr().out
+    assert "  age: a number, 0 to 60\n  hat: no (35 %), yes (65 %)\n" in out
+    results = trained / "results" / "small"
+    picture(results / "latent_factors.png")
+    whole = json.loads((results / "latent_analysis.json").read_text(encoding="utf-8"))
+    assert whole["floors"].keys() == {"age", "hat", "mig"}
+    assert all(0 <= row["age_share"] <= 1 for row in whole["latents"])
+    assert run(*argv, "--factors", "hat") == 0
+    mig = whole["scores"]["mig"]
+    whole = json.loads((results / "latent_analysis.json").read_text(encoding="utf-8"))
+    assert whole["scores"]["mig"] != mig
+
+
+def test_traverse_moves_faces_along_an_attribute(trained, known, capsys):
+    assert run("--task", "traverse", *known, "--along", "age", "--index", "2") == 0
+    assert re.search(r"age from 0 to 60, read from decoded .*: ", capsys.readouterr().out)
+    one = picture(trained / "results" / "small" / "traverse.png")
+    photos = [str(trained / "photos" / "deeper" / f"{n:02}.png") for n in (1, 2)]
+    assert run("--task", "traverse", *known, "--along", "hat", "--image", *photos) == 0
+    assert picture(trained / "results" / "small" / "traverse.png").shape[0] >= one.shape[0] + 136
+    with Image.open(trained / "results" / "small" / "traverse.gif") as animation:
+        assert animation.n_frames == 48
+    (trained / "photos.csv").unlink()
+    argv = ["--task", "traverse", "--ckpt_name", "small", "--held_out", "40", "--along", "hat"]
+    assert run(*argv) == 0
+    capsys.readouterr()
+    assert run("--task", "traverse", *known, "--along", "hat") == 0
+    learned = "nothing is known of them to learn a direction from, which is learned from rendered"
+    assert learned in capsys.readouterr().out
+    assert run("--task", "rotate", *known, "--image", *photos) == 0
+
+
+def test_interpolation_and_codes(trained, capsys):
+    photos = [str(trained / "photos" / "deeper" / f"{n:02}.png") for n in (1, 2, 3)]
+    argv = ["--ckpt_name", "small", "--image"]
+    results = trained / "results" / "small"
+    assert run("--task", "interpolation", *argv, *photos[:2]) == 0
+    assert picture(results / "interpolation.png").shape[0] > 2 * 136
+    assert run("--task", "encode", *argv, *photos) == 0
+    codes = np.load(results / "codes.npy")
+    assert codes.shape == (3, 3)
+    assert run("--task", "encode", "--ckpt_name", "small", "--data", str(trained / "photos")) == 0
+    with open(results / "codes.csv", encoding="utf-8", newline="") as file:
+        names = [row["name"] for row in csv.DictReader(file)]
+    assert names == [f"deeper/{n:02}.png" for n in range(40)], "the one that is none left out"
+    assert np.allclose(np.load(results / "codes.npy")[1:4], codes, atol=1e-5)
+
+
+ATTRIBUTE_MISTAKES = {
+    "--along nose": "--along 'nose': no such attribute, known are age, hat",
+    "": "traverse takes --along one of age, hat",
+    "--along hat --attributes {}/other.csv": "other.csv: no row of it fits a picture of",
+    "--along hat --attributes {}/twice.csv": "twice.csv: two columns are called 'hat'",
+    "--along hat --attributes {}/alike.csv": "alike.csv: no attribute is left (left out hat: it",
+    "--along hat --attributes {}/nowhere.csv": "nowhere.csv: it cannot be read (No such file",
+    "--along hat --attributes {}": ": it cannot be read (Is a directory): give a table",
+    "--along hat --attributes {}/photos/deeper/00.png": "00.png: it is no text",
+    "--along hat --attributes {{age}}-x": "{age}-x: no file is called so",
+    "--along hat --attributes {}/grey.npz": "grey.npz: it has no array of 40 numbers or words",
+}
+
+
+@pytest.mark.parametrize("argv", ATTRIBUTE_MISTAKES)
+def test_mistakes_with_attributes_are_one_line(argv, trained, known, capsys):
+    (trained / "other.csv").write_text("file,hat\nx.png,1\ny.png,0\n", encoding="utf-8")
+    (trained / "twice.csv").write_text("file,hat,hat\n00.png,1,0\n", encoding="utf-8")
+    (trained / "alike.csv").write_text("file,hat\n00.png,1\n01.png,1\n", encoding="utf-8")
+    words = [word.format(trained) for word in argv.split()]
+    assert run("--task", "traverse", *known, *words) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert ATTRIBUTE_MISTAKES[argv] in err
+    assert not (trained / "results" / "small" / "traverse.png").exists()

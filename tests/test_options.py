@@ -6,6 +6,7 @@ An effect is looked for behind the command: in what it asks the `Solver` for, or
 import argparse
 import hashlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import main
 from docs import options
 from solver import Solver
 from tests.helpers.every_command import call
+from tests.helpers.repository import REPOSITORY
 from utils import command_line, files
 from utils.config import list_keys, override
 
@@ -27,10 +29,14 @@ VALUES = {
     **{"resume": [], "overwrite": [], "dry_run": [], "individual": [], "ckpt_name": ["other"]},
     **{"epoch": ["last"], "num_samples": ["3"], "image": ["face.png"], "index": ["1"]},
     **{"angles": ["3"], "data.dataset": ["digits"], "data.data": ["photos"]},
-    **{"data.held_out": ["3"], "training.device": ["cpu"], "loss.capacity": ["5"]},
+    **{"config": ["other.json"], "along": ["hat"], "factors": ["hat"]},
+    **{"attributes": ["table.csv"], "data.held_out": ["3"], "training.device": ["cpu"]},
+    **{"loss.capacity": ["5"]},
 }
 # What an option needs beside it, since alone it would change nothing.
-BESIDE = {"loss.capacity_steps": ["--capacity", "5"]}
+BESIDE = {"loss.capacity_steps": ["--capacity", "5"], "attributes": ["--data", "photos"]}
+# What a task needs, whatever else is asked of it.
+NEEDED = {"interpolation": ["--image", "face.png", "photos/a.png"]}
 
 
 def value_of(option):
@@ -63,7 +69,7 @@ class Recorder:
 def describe(value):
     """Turns what a verb was given into something that can be compared."""
     if hasattr(value, "pixels"):
-        return describe(value.pixels[:])
+        return describe(value.pixels[:]), value.attributes is None
     if isinstance(value, np.ndarray):
         return value.shape, hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
     return "another" if isinstance(value, Recorder) else repr(value)
@@ -77,6 +83,8 @@ def place(tmp_path_factory):
     for n, name in enumerate(("photos/a.png", "photos/b.png", "face.png")):
         pixels = np.random.default_rng(n).integers(256, size=(64, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / name)
+    (folder / "table.csv").write_text("file,hat\na.png,1\nb.png,0\n", encoding="utf-8")
+    shutil.copy(REPOSITORY / "vae" / "mnist.json", folder / "other.json")
     return folder
 
 
@@ -109,6 +117,10 @@ CROSSED = [(option, task) for option in OPTIONS if option != "task" for task in 
 def test_an_option_has_an_effect_on_a_task_or_is_refused(option, task, trace, monkeypatch):
     spelled = OPTIONS[option].option_strings[-1]
     argv, beside = [spelled, *value_of(option)], BESIDE.get(option, [])
+    if option == "image" and task in NEEDED:
+        argv = NEEDED[task]
+    else:
+        beside = [*beside, *NEEDED.get(task, [])]
     tasks = main.USES.of(option)
     if task not in tasks:
         outcome, asked = trace(task, *argv)
@@ -143,7 +155,9 @@ IDLE = {
     "--capacity 3 --beta 0": "--capacity has no effect but with",
     "--beta_warmup 3 --beta 0": "--beta_warmup has no effect with --beta 0",
     "--task reconstruction --data photos --held_out 3": "--held_out has no effect with",
-    "--task rotate --image face.png face.png": "rotate takes one --image, not 2",
+    "--task latent_analysis --image a.png a.png": "latent_analysis takes one --image, not 2",
+    "--task interpolation --image a.png": "interpolation takes two pictures, --image A B, not 1",
+    "--task rotate --attributes table.csv": "--attributes has no effect without --data",
     "--ckpt_name a --ckpt_name b": "--ckpt_name is there twice",
     "--task rotate --angles 3 --angles=4": "--angles is there twice",
 }

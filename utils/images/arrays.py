@@ -180,3 +180,47 @@ def read_idx(path: Path, check: Callable[[Header], Any] = lambda header: None) -
     if len(content) != header.bytes:
         raise EOFError
     return np.frombuffer(content, header.dtype).reshape(header.shape)
+
+
+def read_columns(path: Path, pictures: int) -> dict[str, list[str]]:
+    """Reads the arrays of a .npz that hold a number or a word for each picture, as texts.
+
+    (N,), (N, 1), or (N, F) as F columns, which another array of F words may name. UserError for a
+    broken file.
+    """
+    columns: dict[str, list[str]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            headers = {name: _read_member(arrays, name) for name in arrays.files[:MOST_NAMES]}
+            titles = [name for name, header in headers.items() if _is_words(header)]
+            for name, header in headers.items():
+                shape = header.shape if header and header.dtype.kind in "buifUS" else ()
+                if shape[:1] != (pictures,) or len(shape) > 2 or math.prod(shape[1:]) > MOST_NAMES:
+                    continue
+                array = arrays[name].reshape(pictures, -1)
+                array = np.char.decode(array, "latin-1") if array.dtype.kind == "S" else array
+                fitting = [title for title in titles if headers[title].shape == array.shape[1:]]
+                names = [name]
+                if len(shape) == 2 and shape[1] > 1:
+                    names = [f"{name}_{n}" for n in range(shape[1])]
+                    names = arrays[fitting[0]].astype(str).tolist() if fitting else names
+                for title, cells in zip(names, array.T.tolist(), strict=True):
+                    columns[title] = [str(cell) for cell in cells]
+    except Exception as problem:  # zipfile, zlib and numpy each raise their own
+        raise UserError(f"{show(path)} cannot be read ({type(problem).__name__})") from None
+    return columns
+
+
+def _is_words(header: Header | None) -> bool:
+    return header is not None and header.dtype.kind in "US" and len(header.shape) == 1
+
+
+def _read_member(arrays: np.lib.npyio.NpzFile, name: str) -> Header | None:
+    """Reads the header of one array of a .npz; None where it has none, or holds objects."""
+    try:
+        member = name if name in arrays.zip.namelist() else f"{name}.npy"
+        with arrays.zip.open(member) as file:
+            header = _read_header(file)
+    except ValueError:
+        return None
+    return None if header.dtype.hasobject else header

@@ -9,13 +9,14 @@ Pictures stay bytes until they are in a batch: as floats they would take four ti
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from utils.errors import UserError
+from utils.images.attributes import Attributes
 from utils.training.fingerprint import Fingerprint, digest
 from utils.words import count
 
@@ -48,13 +49,15 @@ class Images:
 
     `pixels` is in memory, a memory map, or Rows of one: index it by rows (`pixels[:64]`,
     `pixels[indices]`), then it is an array. Models take `floats`, whose values have the levels.
-    `labels` are digits (N,) or factors (N, F).
+    `labels` are digits (N,) or factors (N, F), `attributes` what else is known of the pictures.
     """
 
     pixels: np.ndarray | Rows  # uint8 (N, C, H, W)
     source: str  # for messages: "photos/", "faces.npz", "rendered faces"
     labels: np.ndarray | None = None
     bits: int = 8
+    names: Sequence[str] | None = None  # of their files, below the folder; None for an array
+    attributes: Attributes | None = None
 
     def __post_init__(self) -> None:
         assert self.pixels.dtype == np.uint8, f"pixels are bytes, not {self.pixels.dtype}"
@@ -90,12 +93,14 @@ class Images:
             yield self.floats(slice(start, start + size)).to(device)
 
     def take(self, rows: np.ndarray | slice) -> "Images":
-        """Returns the pictures at these rows, with their labels; copied if they fit into memory."""
+        """Returns the pictures at these rows, and what is known of them; copied if they fit."""
         rows = np.arange(len(self))[rows]
         large = len(rows) * math.prod(self.shape) > MEMORY_LIMIT
         pixels = Rows(self.pixels, rows) if large else np.array(self.pixels[rows])
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, pixels=pixels, labels=labels)
+        names = None if self.names is None else [self.names[row] for row in rows]
+        known = None if self.attributes is None else self.attributes.take(rows)
+        return replace(self, pixels=pixels, labels=labels, names=names, attributes=known)
 
     def digest(self) -> str:
         """Computes what tells these pictures from others.

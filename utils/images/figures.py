@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from utils.files import write_whole
@@ -95,6 +96,52 @@ def write_pictures(pictures: torch.Tensor, folder: Path) -> Path:
         Image.fromarray(pixels[0] if grey else pixels.transpose(1, 2, 0)).save(file, "PNG")
         write_whole(folder / f"{n:0{digits}}.png", file.getvalue())
     return folder
+
+
+def draw_shares(
+    shares: np.ndarray,
+    path: Path,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    boxes: Sequence[tuple[int, int]] = (),
+) -> Path:
+    """Writes shares (R, N) in 0 ... 1 as a table in shades, `boxes` framed; returns the path.
+
+    The last row stands a little apart. Of more than 20 columns those below 0.1 have no number.
+    """
+    R, N = shares.shape
+    cell, few = (0.5, True) if N <= 20 else (0.34, False)
+    left, longest = (0.08 * max(map(len, labels)) + 0.2 for labels in (rows, columns))
+    above = 0.87 * longest  # columns' labels stand at 60 degrees
+    whole = (left + cell * N + 0.5 * longest, above + 0.32 * (R + 0.4) + 0.1)
+    figure = Figure(figsize=whole, dpi=144)
+    box = (left / whole[0], 0.1 / whole[1], cell * N / whole[0], 0.32 * (R + 0.4) / whole[1])
+    axes = figure.add_axes(box)
+    edges = [*range(R), R + 0.4]
+    places = [*(np.arange(R - 1) + 0.5), R - 0.1]
+    style = {"color": INK, "parse_math": False}
+    for r, (place, values) in enumerate(zip(places, shares, strict=True)):
+        low = place - 0.5
+        axes.pcolormesh(
+            np.arange(N + 1), [low, low + 1], values[None], vmin=0, vmax=1, cmap="Blues"
+        )
+        for n, value in enumerate(values):
+            if few or value >= 0.1:
+                shade = "white" if value > 0.6 else INK
+                text = f"{value:.2f}" if few else f"{value:.1f}".removeprefix("0")
+                axes.text(n + 0.5, place, text, ha="center", va="center", fontsize=7, color=shade)
+        axes.text(-0.2, place, escape(rows[r]), ha="right", va="center", fontsize=8, **style)
+    for n, label in enumerate(columns):
+        axes.text(n + 0.5, -0.15, escape(label), rotation=60, fontsize=8, rotation_mode="anchor",
+                  ha="left", va="center", **style)  # fmt: skip
+    for r, n in boxes:
+        axes.add_patch(
+            Rectangle((n, places[r] - 0.5), 1, 1, fill=False, edgecolor=INK, clip_on=False)
+        )
+    axes.set(xlim=(0, N), ylim=(edges[-1], 0))
+    axes.axis("off")
+    return save(figure, path, dpi=144)
 
 
 def draw_scatter(points: torch.Tensor, labels: np.ndarray, path: Path) -> Path:

@@ -2,8 +2,9 @@
 
     images = load_images(Path("photos"))        # (N, 3, 64, 64), however they were stored
 
-What a file is, its content says, not its ending. CelebA is read as torchvision lays it out:
-<folder>/celeba/img_align_celeba and its lists.
+What a file is, its content says, not its ending. CelebA is found where torchvision puts it
+(<folder>/celeba/img_align_celeba), as Kaggle unpacks it (<folder>/img_align_celeba, twice), or as
+the bare folder; what is known of its pictures is in utils/images/tables.py.
 """
 
 import os
@@ -25,6 +26,7 @@ from utils.words import count
 
 SOURCES = "a folder of pictures, a .npy or .npz file, or one in MNIST's format"
 CLUTTER = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}  # beside files whose names have a dot
+CELEBA = "img_align_celeba"  # a folder that holds it has no other pictures
 MNIST = "train-images-idx3-ubyte"  # a folder that holds it is taken for that file
 
 
@@ -50,8 +52,9 @@ def load_images(
             if file.is_file():
                 return _load_array(file, shape, memory_limit)
         for celeba in (path, path / "celeba"):
-            if celeba.name == "celeba" and (celeba / "img_align_celeba").is_dir():
-                return _load_files(celeba, _celeba_files(celeba), shape, memory_limit)
+            if (celeba / CELEBA).is_dir():
+                names = [f"{CELEBA}/{name}" for name in _list_files(celeba / CELEBA)]
+                return _load_files(celeba, names, shape, memory_limit)
         return _load_files(path, _list_files(path), shape, memory_limit)
     if path.is_file() and is_array(path):
         return _load_array(path, shape, memory_limit)
@@ -89,7 +92,8 @@ def _load_files(folder: Path, files: Sequence[str], shape: Shape, memory_limit: 
 
     source = one_line(folder) + "/"
     key = (str(folder.resolve()), [(name, stamp(os.path.join(folder, name))) for name in files])
-    return Images(collect(read, files, shape, key, source, memory_limit, levels), source)
+    pixels, names = collect(read, files, shape, key, source, memory_limit, levels)
+    return Images(pixels, source, names=names)
 
 
 def _list_files(folder: Path) -> list[str]:
@@ -128,21 +132,6 @@ def _list_files(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def _celeba_files(folder: Path) -> list[str]:
-    """Lists CelebA's images in its folder. UserError where torchvision misses a list."""
-    from torchvision.datasets import CelebA  # here: no other source of images needs it
-
-    try:
-        names = CelebA(folder.parent, split="all", download=False).filename
-    except RuntimeError:
-        lists = [name for _, _, name in CelebA.file_list if name.endswith(".txt")]
-        raise UserError(
-            f"{show(folder)}/ is no whole CelebA: beside img_align_celeba/ belong, unchanged, "
-            f"{', '.join(lists)}; or name {show(folder / 'img_align_celeba')}, which needs none"
-        ) from None
-    return [f"img_align_celeba/{name}" for name in names]
-
-
 def _load_array(path: Path, shape: Shape, memory_limit: int) -> Images:
     """Loads the one array of pictures in a file; UserError for none or many."""
     stack, source = read_stack(path), one_line(path)
@@ -161,5 +150,5 @@ def _load_array(path: Path, shape: Shape, memory_limit: int) -> Images:
         return fit(Image.fromarray(np.ascontiguousarray(picture)), shape, Levels())
 
     key = (str(path.resolve()), stamp(path))
-    pixels = collect(read, range(len(stack)), shape, key, source, memory_limit, levels)
+    pixels, _ = collect(read, range(len(stack)), shape, key, source, memory_limit, levels)
     return Images(pixels, source)

@@ -5,6 +5,7 @@ keeps as much in memory as there is room for.
 """
 
 import hashlib
+import json
 import math
 import os
 import sys
@@ -28,7 +29,7 @@ from utils.words import count
 
 Read = Callable[[Any], np.ndarray]  # an item -> uint8 (C, H, W), or Unreadable
 Keep = Callable[[int, np.ndarray], Any]  # keep(n, picture) of the n-th that could be read
-Broken = tuple[Any, Unreadable]
+Broken = tuple[int, Any, Unreadable]  # its place among the items, the item, why
 BLOCK = 256  # pictures under way at a time, so that the queue never holds them all
 SAMPLE = 100  # pictures of a larger set that are looked at first, for what is black and white
 HEADER = 128  # bytes of a .npy file before its numbers
@@ -43,17 +44,18 @@ def collect(
     source: str,
     memory_limit: int,
     levels: Levels,
-) -> np.ndarray:
+) -> tuple[np.ndarray, list[Any]]:
     """Reads every item with read(item) into uint8 (N, C, H, W), and says which were skipped.
 
-    UserError where that is all of them. The array is in memory, or above memory_limit a map of
-    data/images/<digest of key and shape>.npy, used again as long as the key is the same.
+    Returns the N that were not, too. UserError where that is none. The array is in memory, or above
+    memory_limit a map of data/images/<digest of key and shape>.npy, used again as long as the key
+    is the same.
     """
     needed = len(items) * math.prod(shape)
     if needed <= memory_limit:
         pixels = np.empty((len(items), *shape), np.uint8)
-        notes, kept = _decode(read, items, source, levels, lambda: pixels.__setitem__)
-        pixels = pixels[:kept]
+        notes, skipped = _decode(read, items, source, levels, lambda: pixels.__setitem__)
+        pixels = pixels[: len(items) - len(skipped)]
     else:
         # repr, since a file's name need not be valid text.
         digest = hashlib.sha256(repr((key, shape, FORM)).encode()).hexdigest()[:32]
@@ -68,22 +70,28 @@ def collect(
                     _write_map(path, read, items, shape, source, levels)
                     found = _open_map(path, shape)
             assert found is not None, f"{path} was written, but cannot be read"
-        pixels, notes = found
+        pixels, notes, skipped = found
     if notes:
         print(notes)
-    return pixels
+    left_out = set(skipped)
+    return pixels, [item for n, item in enumerate(items) if n not in left_out]
 
 
-def _open_map(path: Path, shape: Shape) -> tuple[np.ndarray, str] | None:
-    """Opens a memory map (N, C, H, W) written before, and its notes; None where none is sound."""
+def _open_map(path: Path, shape: Shape) -> tuple[np.ndarray, str, list[int]] | None:
+    """Opens a memory map (N, C, H, W) written before, its notes and the places of what it lacks.
+
+    None where none is sound, or an earlier version wrote one that lacks some.
+    """
     try:
         pixels = np.lib.format.open_memmap(path, mode="r")
         with open(path, "rb") as file:
             file.seek(HEADER + pixels.nbytes)
-            notes = file.read().decode("utf-8")
+            notes, _, listed = file.read().decode("utf-8").partition("\0")
+        skipped = json.loads(listed or ("[]" if "skipped" not in notes else ""))
     except (OSError, ValueError):
         return None
-    return (pixels, notes) if pixels.dtype == np.uint8 and pixels.shape[1:] == shape else None
+    fits = pixels.dtype == np.uint8 and pixels.shape[1:] == shape
+    return (pixels, notes, skipped) if fits else None
 
 
 def _write_map(
@@ -104,10 +112,12 @@ def _write_map(
                 file.truncate()
                 return lambda _, picture: file.write(picture.tobytes())
 
-            notes, kept = _decode(read, items, source, levels, begin)
-            file.write(notes.encode("utf-8", "backslashreplace"))
+            notes, skipped = _decode(read, items, source, levels, begin)
+            after = f"{notes}\0{json.dumps(skipped)}"
+            file.write(after.encode("utf-8", "backslashreplace"))
             file.seek(0)  # only now it is known how many pictures there are
-            header = {"descr": "|u1", "fortran_order": False, "shape": (kept, *shape)}
+            header = {"descr": "|u1", "fortran_order": False}
+            header["shape"] = (len(items) - len(skipped), *shape)
             np.lib.format.write_array_header_1_0(file, header)
             assert file.tell() == HEADER, "numpy's header is longer than the place for it"
             file.flush()
@@ -119,8 +129,8 @@ def _write_map(
 
 def _decode(
     read: Read, items: Sequence[Any], source: str, levels: Levels, begin: Callable[[], Keep]
-) -> tuple[str, int]:
-    """Reads all items; returns what is to be said, and how many were kept.
+) -> tuple[str, list[int]]:
+    """Reads all items; returns what is to be said, and the places of those that were skipped.
 
     begin() starts anew, and returns what keeps a picture. What is black and white is a guess from a
     sample at first: where all the values say otherwise, all is read a second time.
@@ -141,7 +151,7 @@ def _decode(
     if broken:
         skipped = f"skipped {len(broken):,} of {count(len(items), 'file')} in {source}"
         notes.append(f"{skipped}: {describe_broken(broken)}")
-    return "\n".join(notes), len(items) - len(broken)
+    return "\n".join(notes), [place for place, _, _ in broken]
 
 
 def _read_all(read: Read, items: Sequence[Any], source: str, keep: Keep) -> list[Broken]:
@@ -162,9 +172,10 @@ def _read_all(read: Read, items: Sequence[Any], source: str, keep: Keep) -> list
     with _open_bar(len(items)) as bar, quiet_pillow(), threads:
         for start in range(0, len(items), BLOCK):
             block = items[start : start + BLOCK]
-            for item, picture in zip(block, threads.map(attempt, block), strict=True):
+            results = enumerate(zip(block, threads.map(attempt, block), strict=True), start)
+            for place, (item, picture) in results:
                 if isinstance(picture, Unreadable):
-                    broken.append((item, picture))
+                    broken.append((place, item, picture))
                 else:
                     keep(kept, picture)
                     kept += 1
@@ -191,18 +202,18 @@ def _open_bar(total: int) -> Iterator[tqdm]:
 def describe_broken(broken: list[Broken]) -> str:
     """Counts what cannot be read: files of no known format by kind, others with their names."""
     reasons: dict[str, list[Broken]] = {}
-    for item, problem in broken:
-        reasons.setdefault(problem.reason, []).append((item, problem))
+    for case in broken:
+        reasons.setdefault(case[2].reason, []).append(case)
     parts = []
     for reason, cases in reasons.items():
-        kinds = Counter(problem.kind for _, problem in cases).most_common()
+        kinds = Counter(problem.kind for _, _, problem in cases).most_common()
         if reason == Unreadable.UNKNOWN:
             some = [f"{number:,} {kind}" for kind, number in kinds[:5]]
             others = sum(number for _, number in kinds[5:])
             some += [f"{others:,} others"] * (others > 0)
             parts.append(f"{', '.join(some)}: {reason}")
         else:
-            names = ", ".join(f"{ascii(str(item))[:40]}" for item, _ in cases[:3])
+            names = ", ".join(f"{ascii(str(item))[:40]}" for _, item, _ in cases[:3])
             parts.append(f"{len(cases):,} {reason}: {names}{', ...' * (len(cases) > 3)}")
     return "; ".join(parts)
 

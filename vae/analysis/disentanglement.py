@@ -142,8 +142,8 @@ def name_latents(
     if len(factor_names) != len(leaders):
         raise ValueError(f"{len(factor_names)} names for {len(leaders)} factors")
     needed = np.full(len(leaders), least)
-    if floors is not None:  # the next float, since a floor itself is no more than chance
-        needed = np.maximum(np.nextafter(floors.ratios, 1), least + floors.chance)
+    if floors is not None:  # the next float, since a floor itself, 1 included, is chance
+        needed = np.maximum(np.nextafter(floors.ratios, np.inf), least + floors.chance)
     names, held = [None] * len(ratios), np.zeros(len(ratios))
     for name, enough, (z, first, second) in zip(factor_names, needed, leaders, strict=True):
         if first >= enough and first >= lead * second and first > held[z]:

@@ -1,12 +1,15 @@
 """What each latent neuron does: its KL, what it knows of every factor, its name, its pictures."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from utils.images.data import Images
+from utils.images.figures import draw_shares
 from utils.words import count
 from vae.analysis.disentanglement import (
     LEAD,
@@ -18,16 +21,16 @@ from vae.analysis.disentanglement import (
     measure_mig,
     name_latents,
 )
-from vae.faces.factors import CATEGORIES, NAMES, has_factors, mark_valid
+from vae.faces.factors import find_attributes
 from vae.latents import decode, encode, measure_seen_kl
 from vae.networks import VAE, Posterior
 from vae.training import ACTIVE_NATS
 
 # The factors that MIG is the mean over: those that change many pixels.
 MIG_FACTORS = ("yaw", "skin_tone", "hair_style", "glasses", "hat", "background", "light")
-
-
+SHUFFLED = "shuffled labels"
 LISTED = 40  # latents in a printed line; of more only the number
+MEASURED = 10_000  # pictures at most that trees and shuffled labels, which take long, are made of
 
 
 class Analysis(NamedTuple):
@@ -40,6 +43,7 @@ class Analysis(NamedTuple):
     scores: dict[str, float]  # mig, dci_disentanglement, ...; active units
     # Of mig and of each factor's share: the most that shuffled factors have. None without factors.
     floors: dict[str, float] | None = None
+    factors: tuple[str, ...] = ()  # F names of what is known of the pictures
 
     def rows(self) -> list[dict[str, Any]]:
         """Lists a row for each latent, by falling KL: what the tables and figures show."""
@@ -49,34 +53,55 @@ class Analysis(NamedTuple):
             row = {"latent": z, "kl_nats": round(float(kl), 4), "active": bool(kl > ACTIVE_NATS)}
             row["name"] = self.names[z] or ""
             for unit, table in (("nats", self.information_nats), ("share", self.ratios)):
-                for factor, value in zip(NAMES, table[z].tolist(), strict=False):  # or none at all
+                for factor, value in zip(self.factors, table[z].tolist(), strict=True):
                     row[f"{factor}_{unit}"] = round(value, 4)
             rows.append(row)
         return rows
 
+    def shuffled_row(self) -> dict[str, Any]:
+        """Makes a row of the table for what latents know of shuffled labels: the largest shares."""
+        shares = {f"{name}_share": round(self.floors[name], 4) for name in self.factors}
+        return {"latent": SHUFFLED, "name": ""} | shares
 
-def analyse(model: VAE, images: Images) -> Analysis:
-    """Measures every latent on the pictures; against their factors where they are known."""
+
+def analyse(model: VAE, images: Images, counted: Sequence[str] | None = None) -> Analysis:
+    """Measures every latent on the pictures; against their factors or attributes where known.
+
+    `counted` names those that MIG is the mean over: by default all, of rendered faces MIG_FACTORS.
+    UserError for a name that is not known.
+    """
     mu, logvar = encode(model, images)
     kl = measure_seen_kl(model, images, Posterior(mu, logvar)).numpy()
     scores = {"active_units": int((kl > ACTIVE_NATS).sum()), "kl_nats": float(kl.sum())}
-    if not has_factors(images):
+    attributes = find_attributes(images)
+    if attributes is None:
         nothing = np.zeros((len(kl), 0))
         return Analysis(kl, nothing, nothing, [None] * len(kl), scores)
-    known = (mu.numpy(), images.labels, CATEGORIES, mark_valid(images.labels))
-    information, floors = measure_information(*known), measure_floors(*known)
-    ratios, counted = information.ratios, [NAMES.index(name) for name in MIG_FACTORS]
-    scores["mig"] = measure_mig(ratios, counted)[0]
-    if len(images) >= 4 * LEAF:  # of fewer, half of them can grow no tree
-        dci = measure_dci(*known)
-        scores["dci_disentanglement"] = dci.disentanglement
-        scores["dci_completeness"] = dci.completeness
-        scores["dci_informativeness"] = dci.informativeness
-    names = name_latents(ratios, NAMES, floors=floors)
+    if counted is None:
+        counted = attributes.names if images.attributes else MIG_FACTORS
+    columns = [attributes.find(name, "--factors") for name in counted]
+    mu = mu.numpy()
+    rows: np.ndarray | slice = slice(None)
+    if len(images) > MEASURED:
+        rows = np.sort(np.random.default_rng(0).permutation(len(images))[:MEASURED])
+    some = attributes.take(rows)
+    known = (mu[rows], some.values, some.categories, some.valid)
+    floors = measure_floors(*known)
+    every = (attributes.values, attributes.categories, attributes.valid)
+    information = measure_information(mu, *every)
+    scores["mig"] = measure_mig(information.ratios, columns)[0]
+    if some.valid.sum(axis=0).max() >= 4 * LEAF:  # of fewer, half of them can grow no tree
+        with suppress(ValueError):  # a rare one may vary in neither half
+            dci = measure_dci(*known)
+            scores["dci_disentanglement"] = dci.disentanglement
+            scores["dci_completeness"] = dci.completeness
+            scores["dci_informativeness"] = dci.informativeness
+    names = name_latents(information.ratios, attributes.names, floors=floors)
     names = [name if nats > ACTIVE_NATS else None for name, nats in zip(names, kl, strict=True)]
-    reached = dict(zip(NAMES, floors.ratios.tolist(), strict=True))
-    reached["mig"] = floors.gaps[:, counted].mean(axis=1).max().item()
-    return Analysis(kl, ratios * information.entropies, ratios, names, scores, reached)
+    reached = dict(zip(attributes.names, floors.ratios.tolist(), strict=True))
+    reached["mig"] = floors.gaps[:, columns].mean(axis=1).max().item()
+    nats = information.ratios * information.entropies
+    return Analysis(kl, nats, information.ratios, names, scores, reached, attributes.names)
 
 
 def sweep(
@@ -95,6 +120,18 @@ def label_row(row: dict[str, Any]) -> str:
     if row["name"]:
         return f"{label}\n{row['name']} {row[row['name'] + '_share']:.2f}"
     return label if row["active"] else f"{label}\n(not active)"  # only where none is
+
+
+def draw_factors(analysis: Analysis, shown: Sequence[dict[str, Any]], file: Path) -> Path:
+    """Draws what latents, rows of the table, know of each factor, and shuffled labels below."""
+    names = [f"{name}_share" for name in analysis.factors]
+    rows = [*shown, analysis.shuffled_row()]
+    labels = [f"z{row['latent']}  {row['name']}".rstrip() for row in shown]
+    boxes = [(r, analysis.factors.index(row["name"])) for r, row in enumerate(shown) if row["name"]]
+    shares = np.array([[row[name] for name in names] for row in rows])
+    return draw_shares(
+        shares, file, rows=[*labels, SHUFFLED], columns=analysis.factors, boxes=boxes
+    )
 
 
 def describe_rest(rows: Sequence[dict[str, Any]], shown: int) -> str:
@@ -118,7 +155,7 @@ def describe_scores(analysis: Analysis, pictures: int) -> list[str]:
     scores["mig"] += f" (shuffled factors: up to {analysis.floors['mig']:.2g})"
     if "dci_disentanglement" not in scores:
         scores["dci"] = f"no DCI of {count(pictures, 'picture')}"
-    floors = [analysis.floors[name] for name in NAMES]
+    floors = [analysis.floors[name] for name in analysis.factors]
     chance = f"of {count(pictures, 'picture')} it is up to {min(floors):.2f} to {max(floors):.2f}"
     if any(analysis.names):
         names = f"a name's share is above what latents know of its shuffled factor: {chance}"

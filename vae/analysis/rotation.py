@@ -3,7 +3,8 @@
 Latents are first whitened by their covariance, Cov(mu) + mean sigma^2 (that of z ~ q(z) over the
 data), so that no latent counts for more because its numbers are larger. There the line is
 
-    regression    the slope of the latents on the yaw, Cov(z, yaw) / Var(yaw), where yaw is known
+    regression    the slope of the latents on the yaw, Cov(z, yaw) / Var(yaw), where yaw is known:
+                  of rendered faces, or as an attribute called yaw, pose or angle
     mirrored pairs  the main axis of z(face) - z(its mirror image), where it is not: of all that a
                   flip changes in a face, the yaw's sign is the largest
 
@@ -17,10 +18,13 @@ import numpy as np
 import torch
 
 from utils.errors import UserError
+from utils.images.attributes import ANGLES, Attributes, is_called
 from utils.images.data import Images
-from vae.faces.factors import FACTORS, NAMES, column, has_factors
+from vae.faces.factors import find_attributes
 from vae.latents import encode
 from vae.networks import VAE
+
+FEWEST = 10  # faces of known yaw, of more, that a turn is learned from
 
 
 def ensure_numbers(values: torch.Tensor, *, failed: bool = False) -> torch.Tensor:
@@ -74,13 +78,18 @@ def find_by_mirroring(white: torch.Tensor, mirrored: torch.Tensor) -> torch.Tens
 class Rotation:
     """Moves latents along a direction to the place of an angle in degrees.
 
-    `places` are the coefficients (4,) of the cubic that gives the place along the direction.
+    `places` are the coefficients (4,) of the cubic that gives the place along the direction, of an
+    angle in units of 45. `known` are the ends of the angles that it is learned from, `usual` those
+    that nearly all lie between, `attribute` what the pictures' table calls them.
     """
 
     whitening: Whitening
     direction: torch.Tensor
     places: torch.Tensor
     sign_is_known: bool
+    known: tuple[float, float] = (-45, 45)
+    usual: tuple[float, float] = (-45, 45)
+    attribute: str = ""
 
     @staticmethod
     def by_regression(mu: torch.Tensor, logvar: torch.Tensor, yaw: torch.Tensor) -> "Rotation":
@@ -126,19 +135,43 @@ def learn_rotation(model: VAE, images: Images) -> Rotation:
     if len(images) < 2:
         raise UserError(f"{images.source} has 1 picture: a turn is learned from at least 2")
     mu, logvar = encode(model, images)
-    if has_factors(images):
-        yaw = column(torch.from_numpy(images.labels), "yaw")
-        return Rotation.by_regression(mu, logvar, yaw)
+    attributes = find_attributes(images)
+    f = find_angle(attributes)
+    if f is not None:
+        valid = torch.from_numpy(attributes.valid[:, f])
+        yaw = torch.from_numpy(attributes.values[:, f])[valid]
+        rotation = Rotation.by_regression(mu[valid], logvar[valid], yaw)
+        if images.attributes is None:
+            return rotation
+        ends = torch.quantile(yaw, yaw.new_tensor((0.025, 0.975))).tolist()
+        known = yaw.min().item(), yaw.max().item()
+        name = attributes.names[f]
+        return replace(rotation, known=known, usual=tuple(ends), attribute=name)
     flipped = replace(images, pixels=np.ascontiguousarray(images.pixels[:][..., ::-1]))
     return Rotation.by_mirroring(mu, logvar, encode(model, flipped).mu)
 
 
+def find_angle(attributes: Attributes | None) -> int | None:
+    """Finds the number that says how far a face is turned; None where none does."""
+    if attributes is None:
+        return None
+    for name in ANGLES:
+        for f, known in enumerate(attributes.names):
+            enough = attributes.valid[:, f].sum() >= min(FEWEST, len(attributes.valid))
+            if is_called(known, {name}) and not attributes.words[f] and enough:
+                return f
+    return None
+
+
 def describe_limits(rotation: Rotation, angles: Sequence[float]) -> list[str]:
     """Says in lines what the angles, in degrees, do not stand for."""
-    yaw, lines = FACTORS[NAMES.index("yaw")], []
-    known = f"the faces that it is learned from are turned by {yaw.low:g} to {yaw.high:g} degrees"
+    (low, high), lines = rotation.known, []
+    unit = "" if rotation.attribute else " degrees"
+    if rotation.attribute:
+        lines.append(f"the turn is learned from {rotation.attribute}, in its own units")
+    known = f"the faces that it is learned from are turned by {low:g} to {high:g}{unit}"
     if not rotation.sign_is_known:
-        known = f"nearly all of the pictures lie between {yaw.low:g} and {yaw.high:g}"
+        known = f"nearly all of the pictures lie between {low:g} and {high:g}"
         lines.append(
             "the yaw of these pictures is not known: the direction is that in which a face"
         )
@@ -146,7 +179,7 @@ def describe_limits(rotation: Rotation, angles: Sequence[float]) -> list[str]:
             "differs from its mirror image, -45 and 45 stand for the 2.5 and 97.5 % points"
         )
         lines.append("of the data along it, and which sign is left or right is arbitrary")
-    beyond = [f"{angle:g}" for angle in angles if not yaw.low <= angle <= yaw.high]
+    beyond = [f"{angle:g}" for angle in angles if not low <= angle <= high]
     if beyond:
         guess = "is a guess" if len(beyond) == 1 else "are guesses"
         lines.append(f"note: {known}, so {', '.join(beyond)} {guess}")

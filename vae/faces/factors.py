@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from utils.images.attributes import Attributes
 from utils.images.data import Images
 
 
@@ -80,6 +81,12 @@ def mark_valid(factors: np.ndarray) -> np.ndarray:
     return valid
 
 
-def has_factors(images: Images) -> bool:
-    """Tells whether the true factors of the pictures are known: whether their labels are (N, F)."""
-    return images.labels is not None and images.labels.ndim == 2
+def find_attributes(images: Images) -> Attributes | None:
+    """Finds what is known of pictures: their attributes, of rendered faces (labels (N, F)) factors.
+
+    None where nothing is known.
+    """
+    if images.attributes is not None or images.labels is None or images.labels.ndim != 2:
+        return images.attributes
+    words = tuple(factor.values for factor in FACTORS)
+    return Attributes(NAMES, words, images.labels.astype(np.float64), mark_valid(images.labels))

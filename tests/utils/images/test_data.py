@@ -13,6 +13,7 @@ from utils.images import data, files, store
 from utils.images.data import Batches, Images, Rows, split, to_unit_range
 from utils.images.files import load_images
 from utils.images.levels import Levels
+from utils.images.sources import add_attributes
 from utils.images.store import collect
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -218,7 +219,8 @@ def test_a_memory_map_holds_the_same_pixels(repository, tmp_path, capsys, decode
     assert file.suffix == ".npy"
     said = "skipped 1 of 13 files in {}/: 1 .png: Pillow here cannot read it".format
     notes = said(tmp_path / "photos")
-    assert file.stat().st_size == 128 + mapped.pixels.nbytes + len(notes)
+    assert file.stat().st_size == 128 + mapped.pixels.nbytes + len(notes) + len("\0[0]")
+    assert mapped.names == held.names == [f"photo_{n:03}.png" for n in range(12)]
     assert np.array_equal(np.load(file), held.pixels)
     assert f"into data/images/{file.name}" in capsys.readouterr().out
 
@@ -264,7 +266,7 @@ def test_an_interrupted_decode_leaves_nothing(repository, monkeypatch):
         collect(read, *arguments)
     assert list(folder.iterdir()) == []
     interrupted = False
-    assert collect(read, *arguments)[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert collect(read, *arguments)[0][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_what_killed_decodes_left_is_removed(repository, tmp_path):
@@ -412,35 +414,54 @@ def test_broken_and_pickled_files(tmp_path):
 
 @pytest.fixture
 def celeba(tmp_path):
-    """Two images in CelebA's layout; the second list entry comes first in the alphabet."""
+    """Two images in CelebA's layout, with the list of their attributes and a picture beside."""
     folder = tmp_path / "celeba"
     folder_of_images = folder / "img_align_celeba"
     folder_of_images.mkdir(parents=True)
     names = ["000001.jpg", "000002.jpg"]
     for name, colour in zip(names, (RED, BLUE), strict=True):
         Image.new("RGB", (178, 218), colour).save(folder_of_images / name)
-    rows = "".join(f"{name} 1\n" for name in names)
-    for name in ("list_eval_partition.txt", "identity_CelebA.txt"):
-        (folder / name).write_text(rows)
-    for name in ("list_attr", "list_bbox", "list_landmarks_align"):
-        (folder / f"{name}_celeba.txt").write_text(f"2\nheader\n{rows}")
-    Image.new("RGB", (9, 9)).save(folder / "samples.png")  # in no list, so no part of it
+    rows = "000001.jpg -1  1\n000002.jpg  1  1\n"
+    (folder / "list_attr_celeba.txt").write_text(f"2\nMale Young \n{rows}")
+    Image.new("RGB", (9, 9)).save(folder / "samples.png")  # no part of it
     return folder
 
 
-def test_celeba_as_torchvision_lays_it_out(celeba, monkeypatch):
-    monkeypatch.setattr("torchvision.datasets.celeba.check_integrity", lambda *_: True)
-    for path in (celeba, celeba.parent):
+def as_torchvision(folder):
+    return [folder, folder.parent]
+
+
+def as_kaggle(folder):
+    inner = folder / "img_align_celeba"
+    inner.rename(folder / "inner")
+    inner.mkdir()
+    (folder / "inner").rename(inner / "img_align_celeba")
+    (folder / "list_attr_celeba.txt").unlink()
+    table = "image_id,Male,Young\n000001.jpg,-1,1\n000002.jpg,1,1\n"
+    (folder / "list_attr_celeba.csv").write_text(table)
+    return [folder.rename(folder.with_name("archive"))]
+
+
+def as_a_bare_folder(folder):
+    return [folder / "img_align_celeba"]
+
+
+@pytest.mark.parametrize("layout", [as_torchvision, as_kaggle, as_a_bare_folder])
+@pytest.mark.parametrize("listed", [True, False])
+def test_celeba_is_recognised(celeba, layout, listed, capsys):
+    for path in layout(celeba):
+        for table in [] if listed else path.parent.rglob("list_attr_celeba.*"):
+            table.unlink()
         images = load_images(path, size=16)
         assert len(images) == 2
         assert np.abs(images.pixels[1, :, 8, 8].astype(int) - BLUE).max() <= 3
-        assert images.source == f"{celeba}/"
-
-
-def test_celeba_without_its_lists(celeba):
-    with pytest.raises(UserError, match=r"no whole CelebA.*list_attr_celeba.txt.*or name"):
-        load_images(celeba.parent)
-    assert len(load_images(celeba / "img_align_celeba", size=16)) == 2, "as a plain folder"
+        known = add_attributes(images, path).attributes
+        assert (known is not None) == listed
+        if listed:
+            assert known.names == ("Male",)
+            assert known.words == (("-1", "1"),)
+            assert known.values[:, 0].tolist() == [0, 1]
+            assert "left out Young: it never varies, it is 1" in capsys.readouterr().out
 
 
 # Batches

@@ -65,7 +65,7 @@ def test_without_factors_there_are_no_names(pictures):
 def test_rows_come_by_falling_kl():
     kl, nats = np.array([0.009, 2.0, 0.5]), np.zeros((3, len(NAMES)))
     nats[1, 0] = 1.25
-    rows = Analysis(kl, nats, nats / 2, [None, "yaw", None], {}).rows()
+    rows = Analysis(kl, nats, nats / 2, [None, "yaw", None], {}, factors=NAMES).rows()
     assert [row["latent"] for row in rows] == [1, 2, 0]
     assert [row["active"] for row in rows] == [True, True, False]
     assert (rows[0]["yaw_nats"], rows[0]["yaw_share"]) == (1.25, 0.625)
