@@ -14,6 +14,7 @@ import main
 from solver import Solver
 from tests.helpers.comparing import rows
 from tests.helpers.pictures import picture
+from tests.helpers.repository import REPOSITORY
 from utils import files
 from utils.training import checkpoint
 from vae.faces.factors import NAMES
@@ -354,3 +355,18 @@ def test_mistakes_with_attributes_are_one_line(argv, trained, known, capsys):
     assert len(err.splitlines()) == 1
     assert ATTRIBUTE_MISTAKES[argv] in err
     assert not (trained / "results" / "small" / "traverse.png").exists()
+
+
+def test_the_library_does_what_the_page_says(shipped, tmp_path, monkeypatch):
+    page = (REPOSITORY / "docs" / "faces.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(256, size=(70, 90, 3), dtype=np.uint8)).save(tmp_path / "face.png")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    assert not names["solver"].model.training
+    assert not any(module.training for module in names["solver"].model.modules())
+    assert names["z"].shape == (1, 20)
+    with Image.open(tmp_path / "changed.png") as changed:
+        assert changed.size == (64, 64)

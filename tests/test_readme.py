@@ -7,6 +7,7 @@ The pages are README.md, CONTRIBUTING.md and docs/*.md; a command is a line of a
 import importlib
 import re
 import shlex
+import shutil
 import zlib
 
 import numpy as np
@@ -68,6 +69,10 @@ def test_command_of_the_pages(command, shipped, monkeypatch, capsys):
     (shipped / "photos").mkdir()
     for index, picture in enumerate(stand_ins):
         Image.fromarray(picture).save(shipped / "photos" / f"{index}.png")
+    rows = "".join(f"{index}.png,{index % 3}\n" for index in range(len(stand_ins)))
+    (shipped / "photos.csv").write_text(f"file,hair\n{rows}", encoding="utf-8")
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(shipped / "photos" / "0.png", shipped / name)
     put_small_mnist(raw / "MNIST" / "raw", monkeypatch)
     monkeypatch.chdir(shipped)
     python, script, *argv = shlex.split(command)

@@ -76,10 +76,10 @@ def load_whole(data: DataConfig, shape: Shape) -> Images:
     return replace(load_images(path, side, channels), bits=data.bits)
 
 
-def load_each(paths: Sequence[Path], data: DataConfig, shape: Shape) -> Images:
+def load_each(paths: Sequence[Path | str], data: DataConfig, shape: Shape) -> Images:
     """Loads pictures that are named one by one."""
     pixels = np.stack([load_picture(path, shape) for path in paths])
-    names = [path.name for path in paths]
+    names = [Path(path).name for path in paths]
     return Images(pixels, ", ".join(show(path) for path in paths), bits=data.bits, names=names)
 
 
