@@ -1,0 +1,136 @@
+"""Measure the explorer in a browser, and take the pictures of its page for docs/explorer.md.
+
+    python benchmarks/studies/explorer.py                 the table, and docs/figures/explorer_*.png
+    python benchmarks/studies/explorer.py --quick         the table alone
+
+It needs the extras explore and browser, and Debian's chromium. The view Runs is drawn where a run
+of one's own has a history.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
+
+from benchmarks.options import make_parser
+from utils import files
+from utils.errors import UserError, command
+
+RUNS = ("lstm", "tcn", "transformer")
+# What each picture shows: the view's address, and the part that is there when it is ready.
+PICTURES = {
+    "write": ("?at=92&force=24.113", ".bars button"),
+    "cells": ("?group=g1&unit=79", "tbody tr"),
+    "attention": ("?layer=2&at=60", ".matrix"),
+    "reach": ("", ".bar"),
+    "runs": ("", ".curve"),
+}
+
+
+def start() -> tuple[subprocess.Popen, str, float]:
+    """Starts a server; returns it, its address, and the seconds until it answered, less torch's."""
+    for _ in range(2):  # the second time its files are in memory, as for the server
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    torch_seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    script = files.ROOT / "explorer" / "serve.py"
+    server = subprocess.Popen(
+        [sys.executable, str(script), "--no-browser"], stdout=subprocess.PIPE, text=True
+    )
+    line = server.stdout.readline() if server.stdout else ""
+    if not line.startswith("http://"):
+        raise UserError("the explorer did not start: uv run --extra explore explorer/serve.py")
+    return server, line.split()[0], time.perf_counter() - began - torch_seconds
+
+
+def measure_writing(address: str, length: int) -> float:
+    """Reads three texts at once; returns the characters a second of the slowest."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def ask(run: str) -> float:
+        began = time.perf_counter()
+        with urlopen(f"{address}api/write/text?run={run}&length={length}") as reply:
+            parts = [json.loads(line) for line in reply]
+        written = sum(len(part.get("steps", ())) for part in parts)
+        return written / (time.perf_counter() - began)
+
+    with ThreadPoolExecutor(len(RUNS)) as pool:
+        list(pool.map(ask, RUNS))  # the models are loaded
+        return min(pool.map(ask, RUNS))
+
+
+def visit(browser: Any, address: str, shoot: bool) -> tuple[float, int, int]:
+    """Visits all views; returns seconds until the first is usable, foreign requests, complaints."""
+    page = browser.new_context(viewport={"width": 1000, "height": 640}).new_page()
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    usable = 0.0
+    for name, (state, part) in PICTURES.items():
+        began = time.perf_counter()
+        page.goto(f"{address}#{name}{state}")
+        page.wait_for_selector(f"[data-ready={name}]")
+        usable = usable or time.perf_counter() - began
+        page.wait_for_load_state("networkidle")
+        if name == "runs" and not page.locator(part).count():
+            continue
+        page.locator(part).first.wait_for(state="attached")
+        page.wait_for_timeout(300)
+        if shoot:
+            picture = files.ROOT / "docs" / "figures" / f"explorer_{name}.png"
+            picture.write_bytes(shrink(page.screenshot(full_page=name != "runs")))
+            print(f"wrote {files.show(picture)}")
+    return usable, sum(not url.startswith(address) for url in asked), len(said)
+
+
+def shrink(png: bytes) -> bytes:
+    """Keeps 128 colours of a screenshot."""
+    import io
+
+    from PIL import Image
+
+    small = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=0).save(
+        small, "PNG", optimize=True
+    )
+    return small.getvalue()
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    args = make_parser(__doc__).parse_args(argv)
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        chromium = None
+    server, address, seconds = start()
+    try:
+        print("| what | measured |\n|---|---|")
+        print(f"| start until it answers, after torch's import | {max(0, seconds):.1f} s |")
+        speed = measure_writing(address, 50 if args.quick else 300)
+        print(f"| three models write, characters a second each | {speed:.0f} |")
+        if chromium is None:
+            print("\nno browser: pip install playwright, apt-get install chromium")
+            return
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            usable, foreign, said = visit(browser, address, shoot=not args.quick)
+        print(f"| an address until its view is usable | {usable:.1f} s |")
+        print(f"| requests to another address | {foreign} |")
+        print(f"| lines on the browser's console | {said} |")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
