@@ -44,7 +44,7 @@ TRAININGS = {
     "models/aae/train.py": f"{DIGITS} --model.hidden_size 16",
     "main.py": f"{DIGITS} --data.images 64 --data.held_out 8 --model.z_dim 2",
 }
-QUICK_TESTS = ["models/palindrome/test.py --num_samples 1"]
+QUICK_TESTS = ["main.py --task random_generation"]
 QUICK_DRY = ["models/gan/train.py --dry-run --data.dataset digits"]
 TASKS = ("random_generation", "latent_analysis", "rotate", "reconstruction")
 

@@ -103,7 +103,7 @@ def open_run(call: Call[C]) -> Iterator[Run[C]]:
         with no_larger_than(run.resumed, last) if run.resumed else nullcontext():
             yield run
         if run.dry:
-            place_run(run.config)  # where training would refuse the name, so does this
+            files.check_name(run.name, "the run's name")  # training would refuse it, so does this
             print("dry run: two steps and a little of all else went well; nothing was kept")
 
 
