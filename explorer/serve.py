@@ -80,10 +80,11 @@ def main(argv: list[str] | None = None) -> None:
 
         import explorer.app  # noqa: F401
     except ModuleNotFoundError as missing:
-        if missing.name not in ("starlette", "uvicorn"):
+        package = (missing.name or "").split(".")[0]
+        if package not in ("starlette", "uvicorn"):
             raise
         raise UserError(
-            f"the explorer needs {missing.name}: uv run --extra explore explorer/serve.py, "
+            f"the explorer needs {package}: uv run --extra explore explorer/serve.py, "
             "or pip install starlette uvicorn"
         ) from None
     with listen(port) as listening:
