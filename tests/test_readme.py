@@ -64,7 +64,7 @@ def test_command_of_the_pages(command, shipped, monkeypatch, capsys):
     text = "".join(chr(32 + n % 95) for n in range(60_000))
     (raw / "tinyshakespeare.txt").write_text(text, encoding="utf-8")  # a stand-in for the real one
     (shipped / "book.txt").write_text(text, encoding="utf-8")
-    stand_ins = np.random.default_rng(0).integers(256, size=(40, 64, 64), dtype=np.uint8)
+    stand_ins = np.random.default_rng(0).integers(256, size=(80, 64, 64), dtype=np.uint8)
     np.savez(raw / "olivetti_faces.npz", faces=stand_ins)
     (shipped / "photos").mkdir()
     for index, picture in enumerate(stand_ins):
