@@ -365,7 +365,7 @@ def written_out() -> Iterator[Row]:
             command.name,
             ("--ckpt_name=new --data.name=none", "data/none/alphabet.npy", "data_preparation.py"),
             ("--ckpt_name=new --data.name=tiny", "too few for", "or take a longer text"),
-            ("--ckpt_name=new --data.name=zip", "data/zip does not fit", "prepare it again"),
+            ("--ckpt_name=new --data.name=zip", "data/zip cannot be read", "prepare it again"),
             ("--ckpt_name=new --data.name=cut", "data/cut cannot be read", "prepare it again"),
             ("--ckpt_name=new --data.name=flat", "data/flat cannot be read", "prepare it again"),
             ("--ckpt_name=new --data.name=other", "does not fit its alphabet", "prepare it again"),
@@ -445,7 +445,7 @@ def written_out() -> Iterator[Row]:
             "good.npy cannot be read",
             "right would be one array of numbers",
         ),
-        ("--ckpt_name=new --data={}/celeba", "is no whole CelebA", "which needs none"),
+        ("--ckpt_name=new --data={}/celeba", "has no images in it", "a folder of pictures"),
         (
             "--ckpt_name=new --data={}/photos --batch_size=64",
             "fewer than",

@@ -55,7 +55,7 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[[list[str] | N
         except BrokenPipeError:  # who read our output has gone, as after `| head`
             return 128 + 13  # SIGPIPE
         except OSError as problem:  # a full disk, a folder that may not be written to
-            what = problem.strerror or type(problem).__name__
+            what = problem.strerror or str(problem) or type(problem).__name__
             return report(f"{what}: {problem.filename}" if problem.filename else what)
         except (MemoryError, RuntimeError) as problem:
             if not (isinstance(problem, MemoryError) or NO_MEMORY.search(str(problem))):

@@ -178,7 +178,7 @@ class AAEStep(Probe):
 
 
 class Linearly(Probe):
-    function = "models/gan/test.py:interpolate_linearly"
+    function = "utils/interpolation.py:interpolate_linearly"
 
     def draw(self, rng: np.random.Generator, project: Project) -> Arrays:
         return {"a": rng.normal(size=8), "b": 2 * rng.normal(size=8)}
@@ -194,10 +194,10 @@ class Linearly(Probe):
 
 
 class OnSphere(Linearly):
-    function = "models/gan/test.py:interpolate_on_sphere"
+    function = "utils/interpolation.py:interpolate_on_sphere"
 
     def neighbours(self, inputs: Arrays) -> dict:
         def along(a, b, steps):
             return a + torch.arange(steps)[:, None] * (b - a)
 
-        return {"models/gan/test.py:interpolate_linearly": along}
+        return {"utils/interpolation.py:interpolate_linearly": along}

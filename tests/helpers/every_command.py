@@ -92,8 +92,9 @@ class Command:
             yield ["--resume", f"--ckpt_name={run}"]
         if self.takes("--task"):
             for task in self.options["--task"].choices:
+                ends = ["--image", "a.png", "b.png"] if task == "interpolation" else []
                 if task != "train":
-                    yield [f"--task={task}", f"--ckpt_name={run}"]
+                    yield [f"--task={task}", f"--ckpt_name={run}", *ends]
         elif self.takes("--ckpt_name") and not self.trains:
             yield [f"--ckpt_name={run}"]
         elif "runs" in self.options:

@@ -128,6 +128,8 @@ def load(file: Path, kinds: str, dimensions: int, **how: Any) -> np.ndarray:
     if not file.is_file():
         raise ValueError(f"{file.name} is no file")
     array = np.load(file, **how)
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{file.name} holds several arrays")
     if array.dtype.kind not in kinds or array.ndim != dimensions:
         raise ValueError(f"{file.name} holds {array.dtype}, {array.ndim} dimensions")
     return array
