@@ -4,6 +4,7 @@ numbers = measure("lstm")        # {"best_epoch": 22, "stream_nats": 1.3795, ...
 """
 
 import functools
+import importlib
 import math
 from collections.abc import Callable
 
@@ -15,16 +16,10 @@ from models.aae.train import Config as AAEConfig
 from models.aae.train import encode_pictures
 from models.gan.modules import Generator
 from models.gan.train import Config as GANConfig
-from models.lstm.modules import Model as LSTM
-from models.lstm.train import Config as LSTMConfig
 from models.palindrome.data import validation_set
 from models.palindrome.modules import Model as Palindrome
 from models.palindrome.train import Config as PalindromeConfig
 from models.palindrome.train import score_validation
-from models.tcn.modules import Model as TCN
-from models.tcn.train import Config as TCNConfig
-from models.transformer.modules import Model as Transformer
-from models.transformer.train import Config as TransformerConfig
 from solver import Solver
 from utils.digits.quality import Judge
 from utils.digits.testing import EVALUATED
@@ -43,11 +38,7 @@ from vae.losses import bits_per_dim
 from vae.training import ACTIVE_NATS
 
 Numbers = dict[str, float]
-TEXT = {
-    "lstm": (LSTMConfig, LSTM),
-    "tcn": (TCNConfig, TCN),
-    "transformer": (TransformerConfig, Transformer),
-}
+TEXT = ("lstm", "tcn", "transformer")
 FACES = 5000  # rendered faces that no model has seen
 DRAWS = 100  # weighted latents of each picture, for the tighter bound
 SEED = 0  # of the samples that are judged, whatever seed the training had
@@ -55,7 +46,9 @@ SEED = 0  # of the samples that are judged, whatever seed the training had
 
 def measure_text(kind: str, run: str) -> Numbers:
     """Measures a text model on its validation text: nats, bits, shares of 1."""
-    model, config, content = loaded = load_text_model(*TEXT[kind], run)
+    config_type = importlib.import_module(f"models.{kind}.train").Config
+    model_type = importlib.import_module(f"models.{kind}.modules").Model
+    model, config, content = loaded = load_text_model(config_type, model_type, run)
     codes = find_text(loaded).validation
     nats, right = score_stream(model, codes)
     return {
@@ -69,7 +62,7 @@ def measure_text(kind: str, run: str) -> Numbers:
 
 
 @functools.cache
-def held_out_faces() -> Images:
+def render_held_out() -> Images:
     return render_faces(FACES, VALIDATION_SEED)
 
 
@@ -82,7 +75,7 @@ def learn_from_faces() -> tuple[faces.Reader, Images]:
 
 def measure_faces(run: str) -> Numbers:
     """Measures a beta-VAE on rendered faces: scores of its latents, squared error, degrees."""
-    solver, unseen = Solver.load(run, device="cpu"), held_out_faces()
+    solver, unseen = Solver.load(run, device="cpu"), render_held_out()
     analysis = analyse(solver.model, unseen)
     reader, known = learn_from_faces()
     turned = faces.measure_rotation(solver, reader, known, unseen.take(slice(500)))

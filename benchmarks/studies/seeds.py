@@ -1,6 +1,6 @@
 """Train what is shipped with several seeds, measure every run, and keep a line of each.
 
-    python benchmarks/studies/seeds.py --what lstm             three seeds: 20 minutes on one core
+    python benchmarks/studies/seeds.py --what lstm             three seeds of its command
     python benchmarks/studies/seeds.py --what gan --seeds 1
     python benchmarks/studies/seeds.py --quick                 one short training: does it work?
 
