@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     name, seeds = args.what or QUICK, 1 if args.quick else args.seeds
     record = RECORDS / f"{name}.csv"
     if args.quick:
-        record = files.output() / "results" / "seeds_quick" / record.name
+        record = files.output("results") / "seeds_quick" / record.name
         record.unlink(missing_ok=True)
     known = {int(row["seed"]) for row in read_records(record)}
     for seed in range(seeds):
