@@ -84,7 +84,7 @@ COLUMNS: dict[str, list[tuple[str, str, Callable[[float], str]]]] = {
         ("best epoch", "best_epoch", digits(0)),
     ],
 }
-MINUTES = ("minutes", "seconds", digits(1, times=1 / 60))
+MINUTES = ("processor minutes", "seconds", digits(1, times=1 / 60))
 
 
 def summarise(values: list[float], write: Callable[[float], str]) -> str:

@@ -6,12 +6,13 @@
 
 The command is the one in the shipped checkpoint of that name, with another seed; the runs are
 called seeds_<name>_<seed>. Each adds a line to benchmarks/records/<name>.csv: its numbers, the
-seconds of its epochs, the processor, versions, and the commit that trained it. A seed that has a
-line is not trained again; one that was interrupted goes on. `python -m docs.records` makes the
-tables of docs from these files.
+seconds of processor time that its training took, the processor, versions, and the commit that
+trained it. A seed that has a line is not trained again; one that was interrupted begins anew.
+`python -m docs.records` makes the tables of docs from these files.
 """
 
 import csv
+import os
 import platform
 import shlex
 import subprocess
@@ -70,33 +71,33 @@ def name_commit() -> str:
     return said.stdout.decode().strip()
 
 
-def train(name: str, seed: int, *, quick: bool) -> tuple[str, str]:
-    """Trains a shipped checkpoint's command with a seed; returns the run and its command.
+def train(name: str, seed: int, *, quick: bool) -> tuple[str, str, float]:
+    """Trains a shipped checkpoint's command with a seed; returns the run, its command, seconds.
 
-    UserError where it ends in an error, which it has printed itself.
+    The seconds are the processor's, so other work beside it hardly counts. UserError where it
+    ends in an error, which it has printed itself.
     """
     run = f"seeds_quick_{name}" if quick else f"seeds_{name}_{seed}"
     options = "--training.epochs 1" if quick else ""
     trained_by = checkpoint.load(files.ROOT / "pretrained" / f"{name}.pt")["trained_by"]
     words = f"{trained_by} --training.seed {seed} {options}".rstrip()
     _, script, *rest = shlex.split(words)  # the first is python
-    start = [sys.executable, str(files.ROOT / script), *rest, "--ckpt_name", run]
-    begun = (files.checkpoint_folder(run) / "last.pt").is_file()
-    ended = subprocess.run(start + (["--resume"] if begun else []), cwd=files.ROOT)
+    start = [sys.executable, str(files.ROOT / script), *rest, "--ckpt_name", run, "--overwrite"]
+    before = os.times()
+    ended = subprocess.run(start, cwd=files.ROOT)
+    after = os.times()
     if ended.returncode:
         raise UserError(f"{words} ended with status {ended.returncode}: see above; call this again")
-    return run, words
+    seconds = after.children_user + after.children_system
+    return run, words, seconds - before.children_user - before.children_system
 
 
 def measure_run(name: str, run: str) -> dict[str, Any]:
-    """Measures a finished run: its numbers, rounded to six digits, and the seconds it trained."""
+    """Measures a finished run: its numbers, rounded to six digits."""
     numbers = choose_measure(name)(run)
-    row = {
+    return {
         key: value if isinstance(value, int) else f"{value:.6g}" for key, value in numbers.items()
     }
-    with open(files.checkpoint_folder(run) / "history.csv", encoding="utf-8", newline="") as lines:
-        seconds = sum(float(epoch["seconds"]) for epoch in csv.DictReader(lines))
-    return row | {"seconds": round(seconds)}
 
 
 @command
@@ -121,8 +122,8 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{name}, seed {seed}: has its line in {show(record)}")
             continue
         commit = name_commit()
-        run, words = train(name, seed, quick=args.quick)
-        row = {"seed": seed} | measure_run(name, run)
+        run, words, seconds = train(name, seed, quick=args.quick)
+        row = {"seed": seed} | measure_run(name, run) | {"seconds": round(seconds)}
         versions = f"Python {platform.python_version()}, torch {torch.__version__}"
         row |= {"processor": name_processor(), "versions": versions, "commit": commit}
         add_record(record, row | {"command": words})

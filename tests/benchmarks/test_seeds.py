@@ -29,7 +29,7 @@ def test_a_record_is_sorted_by_seed_and_keeps_every_line(folder):
 
 def test_a_table_has_the_mean_the_lowest_and_the_highest(folder):
     assert records.seeds("palindromes", "palindrome") == (
-        "| run | seeds | validation accuracy | validation nats | best epoch | minutes |\n"
+        "| run | seeds | validation accuracy | validation nats | best epoch | processor minutes |\n"
         "|---|---|---|---|---|---|\n"
         "| `palindrome` | 3 | 50 % (25 % to 75 %) | 0.5000 | 3 (2 to 4) | 1.5 |\n"
     )
