@@ -16,35 +16,43 @@ import torch
 from utils import files
 from utils.errors import UserError
 from utils.text.testing import load_text_model
-from utils.training.checkpoint import Loaded
+from utils.training.checkpoint import Loaded, load_model
 
 TEXT_KINDS = ("lstm", "tcn", "transformer")
+IMAGE_KINDS = ("vae", "gan", "aae")
 MOST_LOADED = 10
 MOST_RUNS = 500
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run: its name, what kind of model it is, its epochs ("best", "10"), None if shipped."""
+    """A run: what kind of model it is and of what form, its epochs ("best", "10"), none if shipped.
+
+    A model that draws pictures has `z_dim` latents, and a vae its `network`.
+    """
 
     name: str
     kind: str
     data: str
+    network: str = ""
+    z_dim: int = 0
     epochs: tuple[str, ...] = ()
 
 
 @cache
-def peek(path: Path, changed: int) -> tuple[str, str] | None:
-    """Reads the kind of a checkpoint and its data's name, and no weights; None if it is none."""
+def peek(path: Path, changed: int) -> tuple[str, str, str, int] | None:
+    """Reads what a checkpoint's entry says of it, and no weights; None if it is none."""
     try:
         content = torch.load(path, mmap=True, map_location="cpu", weights_only=True)
-        data = content["config"]["data"]
-        return str(content["kind"]), str(data.get("name") or data.get("dataset") or "")
+        data, model = content["config"]["data"], content["config"]["model"]
+        name = data.get("name") or data.get("dataset") or ""
+        form = str(model.get("network") or ""), int(model.get("z_dim") or 0)
+        return str(content["kind"]), str(name), *form
     except Exception:  # whatever it is, it is not in the list
         return None
 
 
-def look(path: Path) -> tuple[str, str] | None:
+def look(path: Path) -> tuple[str, str, str, int] | None:
     try:
         return peek(path, path.stat().st_mtime_ns)
     except OSError:
@@ -67,7 +75,7 @@ class Library:
             epochs = sorted(file.stem for file in folder.glob("*.pt"))
             names = [e.removeprefix("epoch_").lstrip("0") for e in epochs]
             if epochs and (known := look(folder / f"{epochs[0]}.pt")):
-                found[folder.name] = Entry(folder.name, *known, tuple(names))
+                found[folder.name] = Entry(folder.name, *known, epochs=tuple(names))
         return dict(list(found.items())[:MOST_RUNS])
 
     def folders(self) -> list[Path]:
@@ -98,6 +106,27 @@ class Library:
             config = importlib.import_module(f"models.{entry.kind}.train").Config
             model = importlib.import_module(f"models.{entry.kind}.modules").Model
             return load_text_model(config, model, entry.name, epoch)
+
+        return self.keep(f"{entry.name}@{epoch}", entry, load)
+
+    def image_model(self, run: str, kinds: tuple[str, ...] = IMAGE_KINDS) -> Loaded:
+        """Loads a vae, a GAN's generator or an aae. UserError as for a text model."""
+        entry, epoch = self.find(run, kinds)
+
+        def load() -> Loaded:
+            if entry.kind == "vae":
+                from vae.training import VAEConfig, build_model
+
+                return load_model(
+                    VAEConfig,
+                    entry.name,
+                    epoch,
+                    lambda config, c: build_model(c.get("shape"), config),
+                )
+            config = importlib.import_module(f"models.{entry.kind}.train").Config
+            modules = importlib.import_module(f"models.{entry.kind}.modules")
+            model = modules.Generator if entry.kind == "gan" else modules.Autoencoder
+            return load_model(config, entry.name, epoch, lambda config, _: model(config.model))
 
         return self.keep(f"{entry.name}@{epoch}", entry, load)
 

@@ -76,3 +76,31 @@ export function errorLine() {
 const NAMES = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
 export const visible = (char) => NAMES[char] ?? char;
 export const spoken = (char) => ({ " ": "space", "\n": "line end" })[char] ?? char;
+
+// Paints the pictures of an answer (explorer/pictures.py) beside and below one another; grey ones are ink on paper.
+export function paint(canvas, { shape: [N, C, H, W], pixels }, columns = N) {
+  const bytes = Uint8Array.from(atob(pixels), (byte) => byte.charCodeAt(0)), size = H * W;
+  canvas.width = columns * W;
+  canvas.height = Math.ceil(N / columns) * H;
+  canvas.classList.toggle("ink", C === 1);
+  const context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height);
+  for (let n = 0; n < N; n++) for (let place = 0; place < size; place++) {
+    const row = Math.floor(n / columns) * H + Math.floor(place / W), from = n * C * size + place;
+    const to = 4 * (row * canvas.width + (n % columns) * W + place % W);
+    if (C === 3) for (let c = 0; c < 3; c++) image.data[to + c] = bytes[from + c * size];
+    image.data[to + 3] = C === 3 ? 255 : bytes[from];
+  }
+  context.putImageData(image, 0, 0);
+}
+
+// Makes a function that runs `task` again and again as it is called, but never twice at once: while it runs, all
+// calls together are one, so that of the places a mouse has been only the last is asked for.
+export function latest(task) {
+  let running = false, again = false;
+  return async () => {
+    again = true;
+    if (running) return;
+    running = true;
+    try { while (again) { again = false; await task(); } } finally { running = false; }
+  };
+}
