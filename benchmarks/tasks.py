@@ -11,7 +11,7 @@ import torch
 from utils import files
 from utils.config import override, read_config
 from utils.text.data import Text
-from utils.text.training import NextCharacter, TextConfig
+from utils.text.training import NextCharacter, TextConfig, import_kind
 from utils.training.loop import fit
 from utils.training.run import Run
 from utils.training.task import Row, Task
@@ -38,7 +38,7 @@ def read_settings(kind: str, changes: Mapping[tuple[str, str], Any]) -> Any:
 def make_text_task(text: Text, config: TextConfig) -> NextCharacter:
     """Makes the task of a text model's train.py, with a new model."""
     torch.manual_seed(config.training.seed)
-    model = importlib.import_module(f"models.{config.kind}.modules").Model
+    _, model = import_kind(config.kind)
     return NextCharacter(model(len(text.alphabet), config.model), text, config)
 
 

@@ -11,14 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from utils import files
 from utils.errors import UserError
 from utils.text.testing import load_text_model
+from utils.text.training import TEXT_KINDS, import_kind
+from utils.training import checkpoint
 from utils.training.checkpoint import Loaded, load_model
 
-TEXT_KINDS = ("lstm", "tcn", "transformer")
 IMAGE_KINDS = ("vae", "gan", "aae")
 MOST_LOADED = 10
 MOST_RUNS = 500
@@ -41,9 +40,9 @@ class Entry:
 
 @cache
 def peek(path: Path, changed: int) -> tuple[str, str, str, int] | None:
-    """Reads what a checkpoint's entry says of it, and no weights; None if it is none."""
+    """Reads what a checkpoint's entry says of it; None where it is not a sound one."""
     try:
-        content = torch.load(path, mmap=True, map_location="cpu", weights_only=True)
+        content = checkpoint.load(path)
         data, model = content["config"]["data"], content["config"]["model"]
         name = data.get("name") or data.get("dataset") or ""
         form = str(model.get("network") or ""), int(model.get("z_dim") or 0)
@@ -103,9 +102,7 @@ class Library:
         entry, epoch = self.find(run, TEXT_KINDS)
 
         def load() -> Loaded:
-            config = importlib.import_module(f"models.{entry.kind}.train").Config
-            model = importlib.import_module(f"models.{entry.kind}.modules").Model
-            return load_text_model(config, model, entry.name, epoch)
+            return load_text_model(*import_kind(entry.kind), entry.name, epoch)
 
         return self.keep(f"{entry.name}@{epoch}", entry, load)
 

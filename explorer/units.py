@@ -6,7 +6,7 @@ other: by the area under the ROC curve where the property is there or not (0.5 i
 it), by the rank correlation where it is a number. Either sign counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from utils import files
+from utils.errors import UserError
 from utils.text.data import TextModel, decode, encode, read
 from utils.text.fitting import fit_text, is_lowered, leave_out
 from utils.text.preparation import read_text
@@ -23,6 +24,7 @@ from utils.training.device import evaluating
 
 OPENING, CLOSING, EITHER = "“«„", "”»", '"'
 GATES = ("i", "f", "g", "o")
+PIECE, SLICE = 256, 64  # characters, and units, that are looked at in one go
 
 
 class Found(NamedTuple):
@@ -58,18 +60,26 @@ def held_out(loaded: Loaded, most: int = 8000) -> tuple[Tensor, str]:
 # Units
 
 
+def read_pieces(model: TextModel, codes: Tensor, piece: int) -> Iterator[dict[str, Tensor]]:
+    """Reads codes (T,) piece by piece; yields every group of its units (at most piece, U)."""
+    size, state = model.position_limit or piece, None
+    for start in range(0, len(codes), size):
+        with evaluating(model) as device:  # within a piece: nobody else meets it switched off
+            before = state
+            x = codes[start : start + size][None].to(device)
+            seen, state = watch(model, x, None if model.position_limit else state)
+            part = name_units(model, seen, before)
+        yield {name: values.cpu() for name, values in part.items()}
+
+
+def join(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Puts the pieces of every group together: (T, U)."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
 def read_units(model: TextModel, codes: Tensor, piece: int = 512) -> dict[str, Tensor]:
     """Reads codes (T,); returns every group of units (T, U) by its name."""
-    size = model.position_limit or piece
-    parts: list[dict[str, Tensor]] = []
-    with evaluating(model) as device:
-        state = None
-        for start in range(0, len(codes), size):
-            x = codes[start : start + size][None].to(device)
-            before = state
-            seen, state = watch(model, x, None if model.position_limit else state)
-            parts.append(name_units(model, seen, before))
-    return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+    return join(list(read_pieces(model, codes, piece)))
 
 
 def watch(model: nn.Module, x: Tensor, state: object) -> tuple[list[tuple], object]:
@@ -178,17 +188,21 @@ def score_units(ranks: np.ndarray, values: np.ndarray, is_rank: bool) -> np.ndar
     return (ranks[positive].sum(axis=0) - n * (n - 1) / 2) / (n * others)
 
 
-def find_units(units: dict[str, Tensor], text: str) -> list[Found]:
-    """Finds for each property the unit that knows most of it, the best known first.
+Properties = dict[str, tuple[bool, np.ndarray]]
 
-    A property that fewer than 20 characters of either half have, or lack, is left out.
+
+def search_group(
+    group: str, values: np.ndarray, properties: Properties, first: int = 0
+) -> list[Found]:
+    """Finds in one group of units (T, U) the one that knows most of each property.
+
+    They are counted from `first` on. A property that fewer than 20 characters of either half have,
+    or lack, is left out.
     """
-    names = [(group, unit) for group, values in units.items() for unit in range(values.shape[1])]
-    values = torch.cat(list(units.values()), dim=1).numpy()  # (T, U)
-    half = len(text) // 2
-    ranks = np.argsort(np.argsort(values[:half], axis=0, kind="stable"), axis=0).astype(np.float32)
+    half = len(values) // 2
+    ranks = np.argsort(np.argsort(values[:half], axis=0, kind="stable"), axis=0).astype(float)
     found = []
-    for name, (is_rank, property_) in measure_text(text).items():
+    for name, (is_rank, property_) in properties.items():
         parts = property_[:half], property_[half:]
         if any(min((p > 0.5).sum(), (p <= 0.5).sum()) < 20 for p in parts):
             continue
@@ -201,16 +215,56 @@ def find_units(units: dict[str, Tensor], text: str) -> list[Found]:
         chance = np.abs(score_units(ranks, shifted, is_rank) - middle).max()
         found.append(
             Found(
-                name, is_rank, *names[best],
+                name, is_rank, group, first + best,
                 float(middle + sign * (other - middle)), sign,
                 float(middle + abs(scores[best] - middle)), float(middle + chance),
             )
         )  # fmt: skip
-    return sorted(found, key=lambda f: -(f.score if f.is_rank else 2 * f.score - 1))
+    return found
 
 
-def search(loaded: Loaded) -> tuple[list[Found], str, int]:
-    """Finds what the units of a model know; also returns which text it was measured on."""
-    codes, where = held_out(loaded)
-    text = decode(codes, loaded.content["alphabet"])
-    return find_units(read_units(loaded.model, codes), text), where, len(text)
+def choose(found: list[Found]) -> list[Found]:
+    """Chooses of every group's units the one that knows most, and sorts: the best known first."""
+    best: dict[str, Found] = {}
+    for one in found:
+        first = best.setdefault(one.property, one)
+        stronger = one if one.chosen_by > first.chosen_by else first
+        best[one.property] = stronger._replace(chance=max(one.chance, first.chance))
+    return sorted(best.values(), key=lambda f: -(f.score if f.is_rank else 2 * f.score - 1))
+
+
+def find_units(units: dict[str, Tensor], text: str) -> list[Found]:
+    """Finds for each property the unit that knows most of it, the best known first."""
+    properties = measure_text(text)
+    every = [search_group(name, values.numpy(), properties) for name, values in units.items()]
+    return choose([one for found in every for one in found])
+
+
+class Search:
+    """Finds what the units of a model know, a piece at a time, so that others need not wait."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.codes, self.where = held_out(loaded)
+        self.found: list[Found] | None = None
+        self.work = self.search(loaded.model, decode(self.codes, loaded.content["alphabet"]))
+
+    def step(self) -> float:
+        """Works on for some tens of milliseconds; returns the share that is done."""
+        if (share := next(self.work, None)) is None:
+            raise UserError("measuring the units of this run failed: start the explorer anew")
+        return share
+
+    def search(self, model: TextModel, text: str) -> Iterator[float]:
+        """Reads, which is counted as half, then searches; yields the share that is done."""
+        parts, found = [], []
+        for done, part in enumerate(read_pieces(model, self.codes, PIECE), 1):
+            parts.append(part)
+            yield min(0.5, done * PIECE / len(self.codes) / 2)
+        units, properties = join(parts), measure_text(text)
+        slices = [(name, at) for name in units for at in range(0, units[name].shape[1], SLICE)]
+        for done, (name, at) in enumerate(slices, 1):
+            values = units[name][:, at : at + SLICE].numpy()
+            found += search_group(name, values, properties, first=at)
+            yield 0.5 + done / len(slices) / 2
+        self.found = choose(found)
+        yield 1.0

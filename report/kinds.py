@@ -1,5 +1,6 @@
 """The kinds of model that a report knows: how each is rebuilt, called, and what of it is shown."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,20 +14,11 @@ from models.aae import train as aae_train
 from models.gan import modules as gan
 from models.gan import test as gan_test
 from models.gan import train as gan_train
-from models.lstm import modules as lstm
-from models.lstm import test as lstm_test
-from models.lstm import train as lstm_train
 from models.palindrome import modules as palindrome
 from models.palindrome import test as palindrome_test
 from models.palindrome import train as palindrome_train
-from models.tcn import modules as tcn
-from models.tcn import test as tcn_test
-from models.tcn import train as tcn_train
-from models.transformer import modules as transformer
-from models.transformer import test as transformer_test
-from models.transformer import train as transformer_train
 from utils.config import Config
-from utils.text.training import TextConfig
+from utils.text.training import TEXT_KINDS, TextConfig, import_kind
 from vae.training import VAEConfig, build_model
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -49,19 +41,18 @@ class Kind(NamedTuple):
 TEXT = ("train_nats", "val_nats"), (("nats_char", ("train_nats", "val_nats")),)
 
 
-def of_text(name: str, train: Any, modules: Any, test: Any) -> Kind:
+def of_text(name: str) -> Kind:
     """Describes a model of text, which is rebuilt for the alphabet in its checkpoint."""
+    config_type, model = import_kind(name)
 
     def build(config: TextConfig, content: dict[str, Any]) -> nn.Module:
-        return modules.Model(len(content["alphabet"]), config.model)
+        return model(len(content["alphabet"]), config.model)
 
-    return Kind(train.Config, build, f"models/{name}/train.py", test.main, *TEXT)
+    test = importlib.import_module(f"models.{name}.test").main
+    return Kind(config_type, build, f"models/{name}/train.py", test, *TEXT)
 
 
-KINDS = {
-    "lstm": of_text("lstm", lstm_train, lstm, lstm_test),
-    "tcn": of_text("tcn", tcn_train, tcn, tcn_test),
-    "transformer": of_text("transformer", transformer_train, transformer, transformer_test),
+KINDS = {name: of_text(name) for name in TEXT_KINDS} | {
     "vae": Kind(
         VAEConfig,
         lambda config, content: build_model(content.get("shape"), config),

@@ -4,7 +4,6 @@ numbers = measure("lstm")        # {"best_epoch": 22, "stream_nats": 1.3795, ...
 """
 
 import functools
-import importlib
 import math
 from collections.abc import Callable
 
@@ -28,6 +27,7 @@ from utils.images.data import Images
 from utils.images.mnist import digits
 from utils.text.streaming import score_blocks, score_stream
 from utils.text.testing import find_text, load_text_model
+from utils.text.training import TEXT_KINDS, import_kind
 from utils.training.checkpoint import load_model
 from vae.analysis.latents import analyse
 from vae.data import TRAINING_SEED, VALIDATION_SEED, load_unseen
@@ -38,7 +38,6 @@ from vae.losses import bits_per_dim
 from vae.training import ACTIVE_NATS
 
 Numbers = dict[str, float]
-TEXT = ("lstm", "tcn", "transformer")
 FACES = 5000  # rendered faces that no model has seen
 DRAWS = 100  # weighted latents of each picture, for the tighter bound
 SEED = 0  # of the samples that are judged, whatever seed the training had
@@ -46,9 +45,7 @@ SEED = 0  # of the samples that are judged, whatever seed the training had
 
 def measure_text(kind: str, run: str) -> Numbers:
     """Measures a text model on its validation text: nats, bits, shares of 1."""
-    config_type = importlib.import_module(f"models.{kind}.train").Config
-    model_type = importlib.import_module(f"models.{kind}.modules").Model
-    model, config, content = loaded = load_text_model(config_type, model_type, run)
+    model, config, content = loaded = load_text_model(*import_kind(kind), run)
     codes = find_text(loaded).validation
     nats, right = score_stream(model, codes)
     return {
@@ -147,7 +144,7 @@ def choose_measure(name: str) -> Callable[[str], Numbers]:
     if name.startswith("mnist"):
         return measure_likelihood
     kind = name.split("_")[0]
-    if kind in TEXT:
+    if kind in TEXT_KINDS:
         return functools.partial(measure_text, kind)
     others = {
         "vae": measure_faces,

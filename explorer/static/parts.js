@@ -65,6 +65,51 @@ export function runOptions(page, kinds) {
       ...run.epochs.filter((e) => e !== "best").map((e) => ({ value: `${run.name}@${e}`, label: `${run.name}, epoch ${e}` }))]);
 }
 
+// One of several models side by side: its choice, and a line for what went wrong. state.runs names them all.
+export class Panel {
+  constructor(page, index, kinds) {
+    Object.assign(this, { page, index });
+    const own = { ...page, state: { run: this.run }, set: ({ run }) => page.set({ runs: page.state.runs.split(",").with(index, run).join(",") }) };
+    this.about = el("p", { class: "note number" });
+    this.error = errorLine();
+    this.header = el("header", {}, choice(own, "run", `Model ${index + 1}`, runOptions(page, kinds)));
+    this.node = el("section", { class: "sheet" }, this.header, this.about, this.error);
+  }
+
+  get run() { return this.page.state.runs.split(",")[this.index]; }
+
+  // Asks about this model, and about nothing that was asked before; null where that went wrong.
+  async get(path, asked) {
+    this.stop();
+    this.aborter = new AbortController();
+    try {
+      const found = await this.page.source.get(path, { run: this.run, ...asked }, { signal: this.aborter.signal });
+      this.error.clear();
+      return found;
+    } catch (problem) { this.error.show(problem); return null; }
+  }
+
+  stop() { this.aborter?.abort(); }
+}
+
+// Lets the keys choose a character of the text that a node shows: arrows, Page Up and Page Down by ten, Home and End.
+// To a screen reader it is a slider. The function that comes back says how long the text is, what is chosen, and in words.
+export function byKeys(node, label, choose) {
+  let last = 0, at = 0;
+  set(node, { tabindex: "0", role: "slider", "aria-label": label, "aria-valuemin": 0, "aria-valuenow": 0 });
+  node.addEventListener("keydown", (event) => {
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, PageDown: at - 10, PageUp: at + 10, Home: 0, End: last }[event.key];
+    if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    at = Math.max(0, Math.min(last, to)); // here: the next key may come before the answer to this one
+    choose(at);
+  });
+  return (count, place, words) => {
+    last = count - 1; at = place;
+    set(node, { "aria-valuemax": last, "aria-valuenow": Math.max(0, at), "aria-valuetext": words });
+  };
+}
+
 // A line for what went wrong, read out by screen readers; show(problem) and clear() it.
 export function errorLine() {
   const line = el("p", { class: "error", role: "alert" });
@@ -75,7 +120,8 @@ export function errorLine() {
 
 const NAMES = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
 export const visible = (char) => NAMES[char] ?? char;
-export const spoken = (char) => ({ " ": "space", "\n": "line end" })[char] ?? char;
+const SPOKEN = { " ": "space", "\n": "line end", "\t": "tab", ".": "full stop", ",": "comma", "“": "opening quote", "”": "closing quote", "’": "apostrophe" };
+export const spoken = (char) => SPOKEN[char] ?? char;
 
 // Paints the pictures of an answer (explorer/pictures.py) beside and below one another; grey ones are ink on paper.
 export function paint(canvas, { shape: [N, C, H, W], pixels }, columns = N) {

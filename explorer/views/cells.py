@@ -1,30 +1,35 @@
 """Cells: a text coloured by one unit, chosen from a list of what units know, by measurement."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from explorer.library import TEXT_KINDS, Library
-from explorer.units import Found, held_out, read_units, search
+from explorer.library import Library
+from explorer.units import Search, held_out, read_units
 from explorer.views.write import fit_prompt
 from explorer.web import Query
 from utils.errors import UserError
 from utils.text.data import decode
+from utils.text.training import TEXT_KINDS
 
 NAME = "cells"
 MOST = 1500  # characters of a text
 
 
-def list_known(query: Query, library: Library) -> dict[str, Any]:
-    """Lists for each property the unit that knows most of it, with its score."""
+def list_known(query: Query, library: Library) -> Iterator[dict[str, Any]]:
+    """Lists for each property the unit that knows most of it; tells meanwhile what share is done.
+
+    It is measured once: pages that wait for the same run work on the same search.
+    """
     run = query.text("run", "lstm", most=120)
     query.finish()
     loaded = library.text_model(run)
     entry, epoch = library.find(run, TEXT_KINDS)
-
-    def measure() -> tuple[list[Found], str, int]:
-        return search(loaded)
-
-    found, where, count = library.keep(f"{entry.name}@{epoch}", entry, measure, "units")
-    return {"known": [one._asdict() for one in found], "text": where, "characters": count}
+    name = f"{entry.name}@{epoch}"
+    search = library.keep(name, entry, lambda: Search(loaded), "units")
+    while search.found is None:
+        yield {"share": round(search.step(), 3)}
+    known = [one._asdict() for one in search.found]
+    yield {"known": known, "text": search.where, "characters": len(search.codes)}
 
 
 def colour_text(query: Query, library: Library) -> dict[str, Any]:

@@ -61,17 +61,22 @@ def trained(library: Library) -> dict[str, Path]:
     return {path.name: path for path in library.folders() if (path / "history.csv").is_file()}
 
 
-def show_history(query: Query, library: Library) -> dict[str, Any]:
-    """Gives the histories of the runs asked for, and which runs there are."""
-    asked = [run for run in query.text("runs", "", most=500).split(",") if run]
+def list_trained(query: Query, library: Library) -> dict[str, Any]:
+    """Lists the runs that have a history, and those that are training now."""
     query.finish()
     there = trained(library)
-    for run in asked[:8]:
-        if run not in there:
-            raise UserError(f"there is no history of {run!r:.60}: train it, or choose another run")
-    histories = {run: read_history(there[run]) for run in asked[:8]}
     live = [run for run in there if (there[run].parent / f".{run}.owner").is_file()]
-    return {"there": list(there), "live": live, "histories": histories}
+    return {"there": list(there), "live": live}
+
+
+def show_history(query: Query, library: Library) -> dict[str, Any]:
+    """Gives the history of a run as columns."""
+    run = query.text("run", "", most=120)
+    query.finish()
+    there = trained(library)
+    if run not in there:
+        raise UserError(f"there is no history of {run!r:.60}: train it, or choose another run")
+    return {"columns": read_history(there[run])}
 
 
 def show_protocol(query: Query, library: Library) -> dict[str, Any]:
@@ -84,4 +89,4 @@ def show_protocol(query: Query, library: Library) -> dict[str, Any]:
     return {"passages": read_protocol(text)}
 
 
-ROUTES = {"history": show_history, "protocol": show_protocol}
+ROUTES = {"there": list_trained, "history": show_history, "protocol": show_protocol}

@@ -101,3 +101,16 @@ def test_an_error_is_one_line_where_it_happens(page):
     page.opens("write", "?prompt=字")
     expect(page.locator("[role=alert]:not(:empty)")).to_have_count(3, timeout=60_000)
     assert "alphabet" in page.locator("[role=alert]").first.inner_text()
+
+
+@pytest.mark.parametrize("name", ["cells", "attention", "reach"])
+def test_the_keys_choose_a_letter_and_it_is_said(page, name):
+    """All keys at once: each starts from where the one before it leads, not from what is drawn."""
+    page.opens(name)
+    text = page.get_by_role("slider").and_(page.locator("[aria-valuetext]")).first
+    text.focus()
+    for key in ("Home", "ArrowRight", "PageUp", "ArrowRight", "ArrowLeft"):
+        text.press(key)
+    page.wait_for_url(re.compile("at=11"))
+    expect(text).to_have_attribute("aria-valuenow", "11")
+    assert "character 12 of " in text.get_attribute("aria-valuetext")

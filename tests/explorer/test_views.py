@@ -8,12 +8,25 @@ import torch
 
 pytest.importorskip("starlette", reason="needs the extra explore: starlette is not installed")
 
-from explorer.units import find_units, measure_text, rank, read_units, score_units
+from explorer.library import Library
+from explorer.units import (
+    choose,
+    find_units,
+    held_out,
+    measure_text,
+    rank,
+    read_units,
+    score_units,
+    search_group,
+)
 from explorer.views.attention import weigh_heads
+from explorer.views.cells import list_known
 from explorer.views.reach import describe_reach, grow_tree, measure_gradient
 from explorer.views.runs import read_history, read_protocol
+from explorer.web import Query
 from models.lstm.modules import step
 from tests.helpers.small_models import ALPHABET, MODELS, small_models
+from utils.text.data import decode
 
 
 @pytest.fixture
@@ -81,6 +94,39 @@ def test_the_unit_that_knows_is_found():
     assert found["letters since the word began"].score > 0.9
     assert "upper case" not in found  # there is none
     assert found["the next is a vowel"].score < 0.8
+    units = {"c": torch.roll(noise, 3, 1)[:, :9], "d": noise[:, 9:]}  # more than a slice of them
+    for piece in (1, 4, 9):
+        slices = [
+            one
+            for name, values in units.items()
+            for at in range(0, values.shape[1], piece)
+            for one in search_group(
+                name, values[:, at : at + piece].numpy(), measure_text(text), first=at
+            )
+        ]
+        assert choose(slices) == find_units(units, text)
+
+
+def test_a_search_goes_on_where_another_page_left_it(codes):
+    """Its steps are small, they grow to 1, and what it finds is what a whole reading finds."""
+    library = Library()
+    loaded = library.text_model("tcn")
+    library.loaded.clear()
+    first, second = (list_known(Query({"run": "tcn"}), library) for _ in range(2))
+    shares = [next(first)["share"] for _ in range(5)] + [next(second)["share"]]
+    first.close()
+    *later, end = second
+    shares += [item["share"] for item in later]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    codes, where = held_out(loaded)
+    text = decode(codes, loaded.content["alphabet"])
+    found = find_units(read_units(loaded.model, codes), text)
+    assert [(one["property"], one["group"], one["unit"]) for one in end["known"]] == [
+        (one.property, one.group, one.unit) for one in found
+    ]
+    assert (end["text"], end["characters"]) == (where, len(text))
+    assert next(list_known(Query({"run": "tcn"}), library)) == end
 
 
 @pytest.mark.parametrize("name", ["none", "learned", "sinusoidal", "rotary"])

@@ -1,5 +1,6 @@
 """How every next-character model learns: the task behind models/{lstm,tcn,transformer}/train.py."""
 
+import importlib
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +27,7 @@ from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
 from utils.words import count
 
+TEXT_KINDS = ("lstm", "tcn", "transformer")
 FEW = 200  # characters that a dry run validates on
 
 
@@ -66,6 +68,12 @@ class TextConfig(Config):
     data: DataConfig
     training: TrainingConfig
     protocol: ProtocolConfig
+
+
+def import_kind(kind: str) -> tuple[type[TextConfig], type[TextModel]]:
+    """Imports the Config and the Model of a kind of text model: by name, for it is above us."""
+    config = importlib.import_module(f"models.{kind}.train").Config
+    return config, importlib.import_module(f"models.{kind}.modules").Model
 
 
 class NextCharacter(Task):

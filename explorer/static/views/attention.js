@@ -1,33 +1,22 @@
 // Attention: every head of a layer as arcs over the text and as a matrix, models side by side.
 
-import { choice, el, errorLine, runOptions, slider, svg, textField, visible } from "../parts.js";
+import { Panel, byKeys, el, slider, spoken, svg, textField, visible } from "../parts.js";
 
 const POSITIONS = { none: "no positions", learned: "learned positions", sinusoidal: "sinusoidal positions", rotary: "rotary positions" };
 
-class Model {
+class Model extends Panel {
   constructor(page, index) {
-    Object.assign(this, { page, index });
-    const own = { state: { run: this.run }, set: ({ run }) => page.set({ runs: page.state.runs.split(",").with(index, run).join(",") }) };
-    this.about = el("p", { class: "note number" });
-    this.error = errorLine();
-    this.arcs = el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "arcs from one character to those it looks at" });
+    super(page, index, ["transformer"]);
+    this.arcs = el("div", { class: "scroll" });
+    this.choose = byKeys(this.arcs, `model ${index + 1}: arcs from one character to those it looks at`, (at) => page.set({ at }));
     this.heads = el("div", { class: "heads" });
-    this.node = el("section", { class: "sheet" },
-      el("header", {}, choice(own, "run", `Model ${index + 1}`, runOptions(page, ["transformer"]))),
-      this.about, this.error, this.arcs, this.heads);
+    this.node.append(this.arcs, this.heads);
   }
 
-  get run() { return this.page.state.runs.split(",")[this.index]; }
-
   async ask() {
-    this.aborter?.abort();
-    this.aborter = new AbortController();
-    try {
-      this.found = await this.page.source.get("attention/heads",
-        { run: this.run, text: this.page.state.text, layer: this.page.state.layer }, { signal: this.aborter.signal });
-      this.error.clear();
-      this.draw();
-    } catch (problem) { this.error.show(problem); if (problem.name !== "AbortError") { this.arcs.replaceChildren(); this.heads.replaceChildren(); } }
+    const { text, layer } = this.page.state, found = await this.get("attention/heads", { text, layer });
+    if (found) { this.found = found; this.draw(); }
+    else if (!this.aborter.signal.aborted) { this.arcs.replaceChildren(); this.heads.replaceChildren(); }
   }
 
   draw() {
@@ -35,6 +24,9 @@ class Model {
     this.about.textContent = `${POSITIONS[positions]}, a window of ${window} characters, ${layers} layers of ${heads.length} heads`;
     const head = Math.min(Number(state.head), heads.length) - 1;
     const at = state.at === "" ? text.length - 1 : Math.min(Number(state.at), text.length - 1);
+    const weights = heads[head][at], most = weights.indexOf(Math.max(...weights));
+    this.choose(text.length, at, `${spoken(text[at])}, character ${at + 1} of ${text.length}; ` +
+      `head ${head + 1} looks most at ${spoken(text[most])}, ${at - most} back, with ${Math.round(weights[most] / 10)} percent`);
     this.arcs.replaceChildren(this.drawArcs(text, heads[head][at], at, window));
     this.arcs.scrollLeft = 11 * at - this.arcs.clientWidth * 0.9;
     this.heads.replaceChildren(...heads.map((weights, n) => {
@@ -50,7 +42,7 @@ class Model {
   drawArcs(text, weights, at, window) {
     const step = 11, width = text.length * step + 10, height = 90;
     const x = (place) => 5 + step * (place + 0.5);
-    const drawing = svg("svg", { width, height: height + 24, role: "img", "aria-label": `what ${visible(text[at])} at ${at} looks at` });
+    const drawing = svg("svg", { width, height: height + 24, "aria-hidden": "true" });
     const first = Math.max(0, at - window + 1);
     drawing.append(svg("rect", { x: x(first) - step / 2, y: height + 18, width: (at - first + 1) * step, height: 3, class: "window" }));
     weights.forEach((weight, place) => {
@@ -94,7 +86,7 @@ async function open(page) {
       const anew = changed.includes("text") || changed.includes("layer");
       for (const model of models) if (anew || changed.includes("runs")) model.ask(); else if (model.found) model.draw();
     },
-    close() { models.forEach((model) => model.aborter?.abort()); },
+    close() { models.forEach((model) => model.stop()); },
   };
 }
 

@@ -1,6 +1,6 @@
 // Cells: a text coloured by one unit, chosen from what units know by measurement.
 
-import { choice, el, errorLine, numberField, runOptions, spoken, textField } from "../parts.js";
+import { byKeys, choice, el, errorLine, numberField, runOptions, spoken, textField } from "../parts.js";
 
 const KINDS = ["lstm", "tcn", "transformer"];
 
@@ -13,9 +13,10 @@ const nameUnit = (group, unit) => {
 
 async function open(page) {
   const { state } = page;
-  let aborter = null;
+  let aborter = null, measuring = null;
   const error = errorLine(), groups = el("div", { class: "controls" });
-  const title = el("h3"), text = el("p", { class: "text coloured", tabindex: "0", role: "group" });
+  const title = el("h3"), text = el("div", { class: "text coloured" });
+  const chooseByKeys = byKeys(text, "the coloured text", (at) => page.set({ at }));
   const under = el("p", { class: "note number" });
   const table = el("table"), source = el("p", { class: "note" }, "Measuring what each unit knows …");
   page.room.append(
@@ -28,9 +29,25 @@ async function open(page) {
       el("section", { class: "sheet" }, title, groups, text, under),
       el("section", { class: "sheet" }, el("h3", {}, "Known best first"), table, source)));
 
-  text.addEventListener("pointerover", (event) => say(event.target));
-  function say(letter) {
-    if (letter.dataset?.value) under.textContent = `${spoken(letter.textContent)}: ${letter.dataset.value}`;
+  const placeOf = (event) => [...text.children].indexOf(event.target);
+  text.addEventListener("pointerover", (event) => { if (placeOf(event) >= 0) under.textContent = say(placeOf(event)); });
+  text.addEventListener("click", (event) => { if (placeOf(event) >= 0) page.set({ at: placeOf(event) }); });
+
+  function say(place) {
+    const letter = text.children[place];
+    return `${spoken(letter.textContent)}: ${letter.dataset.value}, character ${place + 1} of ${text.children.length}`;
+  }
+
+  // Marks the chosen letter, if any, and says what it is and its value.
+  function mark() {
+    const last = text.children.length - 1, at = state.at === "" ? -1 : Math.min(Number(state.at), last);
+    text.querySelector(".now")?.classList.remove("now");
+    if (at >= 0) {
+      text.children[at].classList.add("now");
+      text.children[at].scrollIntoView({ block: "nearest" });
+      under.textContent = say(at);
+    }
+    chooseByKeys(last + 1, at, at < 0 ? `none of ${last + 1} characters chosen yet` : say(at));
   }
 
   async function colour() {
@@ -44,7 +61,7 @@ async function open(page) {
       title.textContent = nameUnit(found.group, state.unit);
       groups.replaceChildren(choice(page, "group", "Of", Object.keys(found.groups)),
         numberField(page, "unit", `Unit of ${found.groups[found.group]}`, { low: 0, high: found.groups[found.group] - 1 }));
-      text.setAttribute("aria-label", `text coloured by ${title.textContent}`);
+      text.setAttribute("aria-label", `the text, coloured by ${title.textContent}`);
       text.replaceChildren(...found.text.map((char, place) => {
         const share = found.values[place] / largest;
         const letter = el("span", { "data-value": found.values[place] }, char);
@@ -52,16 +69,23 @@ async function open(page) {
         letter.style.background = `color-mix(in srgb, var(${share > 0 ? "--accent" : "--cool"}) ${strength}%, transparent)`;
         return letter;
       }));
-      under.textContent = `from ${Math.min(...found.values)} to ${Math.max(...found.values)}; point at a letter for its value`;
+      under.textContent = `from ${Math.min(...found.values)} to ${Math.max(...found.values)}; point at a letter for its value, or use the arrow keys`;
+      mark();
     } catch (problem) { error.show(problem); }
   }
 
   async function list() {
     const { run } = state;
+    measuring?.abort();
+    measuring = new AbortController();
     table.replaceChildren();
     source.textContent = "Measuring what each unit knows …";
     try {
-      const found = await page.source.get("cells/known", { run });
+      let found = null;
+      await page.source.stream("cells/known", { run }, (item) => {
+        if (item.known) found = item;
+        else if (run === state.run) source.textContent = `Measuring what each unit knows … ${Math.round(100 * item.share)} %`;
+      }, { signal: measuring.signal });
       if (run !== state.run) return;
       table.append(el("thead", {}, el("tr", {}, el("th", {}, "property"), el("th", {}, "unit"), el("th", { class: "number" }, "score"))),
         el("tbody", {}, found.known.map((one) => {
@@ -82,11 +106,12 @@ async function open(page) {
   list();
   return {
     update(changed) {
+      if (changed.every((key) => key === "at")) return mark();
       if (changed.includes("run")) { page.set({ group: "", unit: 0 }, { quiet: true }); list(); }
       colour();
     },
-    close() { aborter?.abort(); },
+    close() { aborter?.abort(); measuring?.abort(); },
   };
 }
 
-export default { name: "cells", title: "Cells", defaults: { run: "lstm", group: "", unit: "0", text: "" }, open };
+export default { name: "cells", title: "Cells", defaults: { run: "lstm", group: "", unit: "0", text: "", at: "" }, open };

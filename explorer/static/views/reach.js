@@ -1,37 +1,29 @@
 // Reach: what a prediction depends on: a TCN's tree of dilations, and the gradient of every model.
 
-import { choice, el, errorLine, runOptions, svg, textField, visible } from "../parts.js";
+import { Panel, byKeys, el, spoken, svg, textField, visible } from "../parts.js";
 
-class Model {
+class Model extends Panel {
   constructor(page, index) {
-    Object.assign(this, { page, index });
-    const own = { state: { run: this.run }, set: ({ run }) => page.set({ runs: page.state.runs.split(",").with(index, run).join(",") }) };
-    this.about = el("p", { class: "note number" });
-    this.error = errorLine();
-    this.drawing = el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `reach of model ${index + 1}` });
-    this.node = el("section", { class: "sheet" },
-      el("header", {}, choice(own, "run", `Model ${index + 1}`, runOptions(page, ["tcn", "lstm", "transformer"]))), this.about, this.error, this.drawing);
+    super(page, index, ["tcn", "lstm", "transformer"]);
+    this.drawing = el("div", { class: "scroll" });
+    this.choose = byKeys(this.drawing, `model ${index + 1}: the character whose prediction is followed back`, (at) => page.set({ at }));
+    this.node.append(this.drawing);
   }
 
-  get run() { return this.page.state.runs.split(",")[this.index]; }
-
   async ask() {
-    this.aborter?.abort();
-    this.aborter = new AbortController();
-    const { text, at } = this.page.state;
-    try {
-      const found = await this.page.source.get("reach/gradient", { run: this.run, text, at }, { signal: this.aborter.signal });
-      this.error.clear();
-      this.about.textContent = `${found.formula}${found.field ? ` = ${found.field}` : ""}; measured here: ${found.measured} of ${found.at + 1} characters`;
-      this.draw(found);
-    } catch (problem) { this.error.show(problem); }
+    const { text, at } = this.page.state, found = await this.get("reach/gradient", { text, at });
+    if (!found) return;
+    const measured = `measured here: ${found.measured} of ${found.at + 1} characters`;
+    this.about.textContent = `${found.formula}${found.field ? ` = ${found.field}` : ""}; ${measured}`;
+    this.choose(found.text.length, found.at, `${spoken(found.text[found.at])}, character ${found.at + 1} of ${found.text.length}; ${measured}`);
+    this.draw(found);
   }
 
   draw({ text, at, gradient, tree, field }) {
     const scrolled = this.drawing.scrollLeft, step = 9, row = 22, x = (place) => 6 + step * (place + 0.5);
     const rows = tree ? tree.length : 0, top = tree ? 12 : 0, bottom = top + rows * row, bars = 70;
     const letters = bottom + bars + 16;
-    const drawing = svg("svg", { width: text.length * step + 12, height: letters + 6, role: "img", "aria-label": this.about.textContent });
+    const drawing = svg("svg", { width: text.length * step + 12, height: letters + 6, "aria-hidden": "true" });
     tree?.slice(0, -1).forEach((level, depth) => { // an edge for every tap of every place
       const next = new Set(tree[depth + 1].from);
       let d = "";
@@ -60,7 +52,8 @@ class Model {
     drawing.addEventListener("click", choose);
     drawing.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse" && event.offsetY > bottom + bars) choose(event); });
     this.drawing.replaceChildren(drawing);
-    this.drawing.scrollLeft = scrolled || x(at) - this.drawing.clientWidth + 30;
+    const width = this.drawing.clientWidth, seen = x(at) > scrolled && x(at) < scrolled + width;
+    this.drawing.scrollLeft = scrolled && seen ? scrolled : x(at) - width + 30;
   }
 }
 
@@ -83,7 +76,7 @@ async function open(page) {
       clearTimeout(waiting);
       waiting = setTimeout(() => models.forEach((model) => model.ask()), 30);
     },
-    close() { clearTimeout(waiting); models.forEach((model) => model.aborter?.abort()); },
+    close() { clearTimeout(waiting); models.forEach((model) => model.stop()); },
   };
 }
 

@@ -22,8 +22,10 @@ async function open(page) {
     aborter?.abort();
     aborter = new AbortController();
     try {
-      const found = await page.source.get("runs/history", { runs: state.runs }, { signal: aborter.signal });
-      if (!state.runs && found.there.length) { page.set({ runs: found.there.slice(0, 4).join(",") }, { quiet: true }); return await ask(); }
+      const options = { signal: aborter.signal }, found = await page.source.get("runs/there", {}, options);
+      if (!state.runs && found.there.length) page.set({ runs: found.there.slice(0, 4).join(",") }, { quiet: true });
+      found.histories = Object.fromEntries(await Promise.all(chosen().slice(0, 8).map(async (run) =>
+        [run, (await page.source.get("runs/history", { run }, options)).columns])));
       error.clear();
       offer(found);
       drawCurves(found);

@@ -1,31 +1,28 @@
 // Write: up to three models write on from one prompt, in step, with what they might have written.
 
-import { choice, el, errorLine, numberField, runOptions, slider, spoken, textField, visible } from "../parts.js";
+import { Panel, choice, el, numberField, slider, spoken, textField, visible } from "../parts.js";
 
 const KINDS = ["lstm", "tcn", "transformer"];
 const PACES = { slow: 5, reading: 15, fast: 40, "all at once": Infinity };
 
 // One model's text: what the server has sent of it, and how much of that is shown.
-class Sheet {
+class Sheet extends Panel {
   constructor(page, index, view) {
-    Object.assign(this, { page, index, view, steps: [], prompt: "", done: false });
+    super(page, index, KINDS);
+    Object.assign(this, { view, steps: [], prompt: "", done: false });
     this.title = el("h3", { class: "hidden" });
-    const own = { state: { run: this.run }, set: ({ run }) => {
-      page.set({ runs: page.state.runs.split(",").with(index, run).join(",") });
-    } };
-    this.picker = choice(own, "run", `Model ${index + 1}`, runOptions(page, KINDS));
     this.nats = el("span", { class: "note number" });
     this.text = el("p", { class: "text written", tabindex: "0", role: "group" });
     this.bars = el("div", { class: "bars", role: "group" });
-    this.error = errorLine();
-    this.node = el("section", { class: "sheet" }, el("header", {}, this.title, this.picker, this.nats), this.error, this.text, this.bars);
+    this.header.prepend(this.title);
+    this.header.append(this.nats);
+    this.about.replaceWith(this.error);
+    this.node.append(this.text, this.bars);
     this.text.addEventListener("click", (event) => {
       const place = event.target.dataset?.place;
       if (place !== undefined) view.goTo(Number(place));
     });
   }
-
-  get run() { return this.page.state.runs.split(",")[this.index]; }
 
   get force() { return this.forces()[this.index] ?? ""; }
 
@@ -52,8 +49,6 @@ class Sheet {
     } catch (problem) { this.error.show(problem); if (problem.name !== "AbortError") this.failed = this.done = true; }
     this.view.arrived();
   }
-
-  stop() { this.aborter?.abort(); }
 
   draw(at) {
     const shown = this.steps.slice(0, at);
