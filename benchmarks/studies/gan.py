@@ -1,16 +1,20 @@
 """Compare our GAN with the recipe of eriklindernoren/PyTorch-GAN, gan.py, on how real digits look.
 
-    python benchmarks/studies/gan.py            50 epochs of each, three seeds: an hour and a half
-    python benchmarks/studies/gan.py --quick    a few steps on small data: does it work?
+    python benchmarks/studies/gan.py                 50 epochs of each, three seeds: hours
+    python benchmarks/studies/gan.py --recipes eps   one of them
+    python benchmarks/studies/gan.py --quick         a few steps on small data: does it work?
 
-Both have the same networks except for the batch normalisation, the same pictures and as many
-generator updates. Printed for each seed: the Fréchet distance of 10,000 samples to MNIST's 10,000
+There are three recipes: `theirs`, as that file has it, where 0.8 is batch normalisation's eps;
+`eps`, the same at PyTorch's own eps of 0.00001, since `BatchNorm1d(n, 0.8)` was surely meant as the
+momentum; and `ours`. All have the same networks but for that eps, the same pictures and as many
+generator updates. Measured for each seed: the Fréchet distance of 10,000 samples to MNIST's 10,000
 test pictures in the features of our classifier, the share of the rarest digit among the samples,
 and the processor's time for an update, a step of the generator and one of the discriminator.
-Writes results/gan_benchmark/: table.md, samples.png.
+Each training adds a line to benchmarks/records/gan_recipes.csv, and one that has its line is not
+run again. Writes results/gan_benchmark/samples.png of those that it ran.
 """
 
-import statistics
+import functools
 import sys
 import time
 from pathlib import Path
@@ -22,6 +26,13 @@ from torch import nn
 
 from benchmarks.options import add_number, make_parser
 from benchmarks.raw_data import find_mnist
+from benchmarks.record import (
+    RECORDS,
+    add_record,
+    name_circumstances,
+    read_records,
+    round_numbers,
+)
 from benchmarks.tasks import read_settings, train_quietly
 from models.gan.modules import Discriminator, Generator, ModelConfig
 from models.gan.train import Config, GANTask
@@ -40,23 +51,25 @@ BATCH = 64  # pictures of a step, theirs and ours
 Generated = tuple[torch.Tensor, float]  # samples in [0, 1]; the processor's seconds of all steps
 
 
-def build_their_generator() -> Generator:
-    """Builds our generator with their batch normalisation: `BatchNorm1d(n, 0.8)` means eps 0.8."""
+def build_their_generator(eps: float) -> Generator:
+    """Builds our generator with another eps in its batch normalisation."""
     generator = Generator(ModelConfig(name="theirs", z_dim=100))
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm1d):
-            module.eps = 0.8
+            module.eps = eps
     return generator
 
 
-def train_theirs(training: Images, _: Images, config: Config, count: int) -> Generated:
+def train_theirs(
+    training: Images, _: Images, config: Config, count: int, *, eps: float
+) -> Generated:
     """Trains by their recipe: Adam 2e-4 with beta1 0.5, the generator's step first.
 
     The samples are as their script has them: in training mode, normalised in batches.
     """
     seed = config.training.seed
     torch.manual_seed(seed)
-    generator, discriminator = build_their_generator(), Discriminator()
+    generator, discriminator = build_their_generator(eps), Discriminator()
     of_generator, of_discriminator = (
         torch.optim.Adam(module.parameters(), lr=0.0002, betas=(0.5, 0.999), fused=True)
         for module in (generator, discriminator)
@@ -104,7 +117,12 @@ def train_ours(training: Images, validation: Images, config: Config, count: int)
     return sample_pictures(task.model, count, config.training.seed), task.seconds
 
 
-RECIPES = {"PyTorch-GAN's recipe": train_theirs, "models/gan": train_ours}
+SLIP, OWN = 0.8, 1e-5  # the eps of their file, and batch normalisation's own in PyTorch
+RECIPES = {
+    "theirs": functools.partial(train_theirs, eps=SLIP),
+    "eps": functools.partial(train_theirs, eps=OWN),
+    "ours": train_ours,
+}
 
 
 @command
@@ -113,6 +131,8 @@ def main(argv: list[str] | None = None) -> None:
     add_number(parser, "--epochs", 50, "epochs of each training")
     add_number(parser, "--seeds", 3, "trainings of each recipe")
     add_number(parser, "--seed", 0, "seed of the first training", low=0)
+    what = "recipes to train (default: all)"
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help=what)
     args = parser.parse_args(argv)
     find_mnist()
     epochs, seeds, count = (1, 1, 500) if args.quick else (args.epochs, args.seeds, 10_000)
@@ -126,37 +146,29 @@ def main(argv: list[str] | None = None) -> None:
     training, validation = load_digits(config.data)
     test = digits(config.data.dataset)[1]
     judge, updates = Judge(config.data.dataset, test), epochs * (len(training) // BATCH)
-    lines = [
-        f"{updates:,} generator updates, {count:,} samples against {len(test):,} test pictures\n",
-        "| recipe | Fréchet distance of each seed | mean | rarest digit | ms an update |",
-        "|---" * 5 + "|",
-    ]
-    means, samples = [], {}
-    for name, train in RECIPES.items():
-        distances, rarest, milliseconds = [], [], []
-        for seed in range(args.seed, args.seed + seeds):
-            seeded = override(config, {("training", "seed"): seed})
-            pictures, seconds = train(training, validation, seeded, count)
+    record = RECORDS / "gan_recipes.csv"
+    known = {(row["recipe"], int(row["seed"]), int(row["updates"])) for row in read_records(record)}
+    samples = {}
+    print(f"{updates:,} generator updates, {count:,} samples against {len(test):,} test pictures")
+    for seed in range(args.seed, args.seed + seeds):  # a seed of each before the next
+        seeded = override(config, {("training", "seed"): seed})
+        for name in args.recipes:
+            if (name, seed, updates) in known and not args.quick:
+                print(f"{name}, seed {seed}: has its line in {files.show(record)}")
+                continue
+            origin = name_circumstances()
+            pictures, seconds = RECIPES[name](training, validation, seeded, count)
             distance, shares = judge.score(pictures)
-            distances.append(distance)
-            rarest.append(min(shares))
-            milliseconds.append(1000 * seconds / updates)
+            row = {"recipe": name, "seed": seed, "updates": updates, "frechet": distance}
+            row |= {"rarest": min(shares), "ms_update": 1000 * seconds / updates}
             samples[f"{name}, seed {seed}"] = pictures[:16]
             print(f"{name}, seed {seed}: {distance:.3f}, rarest {min(shares):.1%}", flush=True)
-        means.append(statistics.mean(distances))
-        lines.append(
-            f"| {name} | {', '.join(f'{distance:.3f}' for distance in distances)} "
-            f"| {means[-1]:.3f} | {100 * min(rarest):.1f} % "
-            f"| {statistics.median(milliseconds):.1f} |"
-        )
-    lines.append(f"\nours / theirs: {means[1] / means[0]:.2f} (target: at most 0.50)")
-    table = "\n".join(lines) + "\n"
-    print(table)
-    if not args.quick:
-        results, labels = files.output("results") / "gan_benchmark", sorted(samples)
-        files.write_whole(results / "table.md", table.encode())
-        pictures = torch.stack([samples[label] for label in labels])
-        draw_pictures(pictures, results / "samples.png", rows=labels)
+            if not args.quick:
+                row |= {"seconds": round(seconds)} | origin
+                add_record(record, round_numbers(row), group="recipe")
+    if samples and not args.quick:
+        labels, file = sorted(samples), files.output("results") / "gan_benchmark" / "samples.png"
+        draw_pictures(torch.stack([samples[label] for label in labels]), file, rows=labels)
 
 
 if __name__ == "__main__":

@@ -11,64 +11,31 @@ trained it. A seed that has a line is not trained again; one that was interrupte
 `python -m docs.records` makes the tables of docs from these files.
 """
 
-import csv
 import os
-import platform
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
-import torch
-
 from benchmarks.options import add_number, make_parser
 from benchmarks.raw_data import find_mnist, find_raw_data
+from benchmarks.record import (
+    RECORDS,
+    add_record,
+    name_circumstances,
+    read_records,
+    round_numbers,
+)
 from benchmarks.studies.measure import choose_measure
 from utils import files
 from utils.errors import UserError, command
 from utils.files import show
 from utils.training import checkpoint
-from utils.words import count, make_csv
 
-RECORDS = Path(__file__).resolve().parents[1] / "records"
 SHIPPED = sorted(file.stem for file in (files.ROOT / "pretrained").glob("*.pt"))
 QUICK = "palindrome"
-
-
-def read_records(file: Path) -> list[dict[str, str]]:
-    """Reads the lines of a record; none where there is no file yet."""
-    if not file.is_file():
-        return []
-    with open(file, encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
-def add_record(file: Path, row: dict[str, Any]) -> None:
-    """Adds a line to a record, which stays sorted by seed."""
-    rows = sorted([*read_records(file), row], key=lambda row: int(row["seed"]))
-    files.write_whole(file, make_csv(rows).encode())
-
-
-def name_processor() -> str:
-    """Names the processor and how many threads torch takes."""
-    name = platform.processor() or platform.machine()
-    if (known := Path("/proc/cpuinfo")).is_file():
-        lines = [line for line in known.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-    return f"{name}, {count(torch.get_num_threads(), 'thread')}"
-
-
-def name_commit() -> str:
-    """Names the commit that is checked out, with a + where files differ from it."""
-    git = ["git", "-C", str(files.ROOT)]
-    try:
-        said = subprocess.run([*git, "describe", "--always", "--dirty=+"], capture_output=True)
-    except FileNotFoundError:
-        return ""
-    return said.stdout.decode().strip()
 
 
 def train(name: str, seed: int, *, quick: bool) -> tuple[str, str, float]:
@@ -92,14 +59,6 @@ def train(name: str, seed: int, *, quick: bool) -> tuple[str, str, float]:
     return run, words, seconds - before.children_user - before.children_system
 
 
-def measure_run(name: str, run: str) -> dict[str, Any]:
-    """Measures a finished run: its numbers, rounded to six digits."""
-    numbers = choose_measure(name)(run)
-    return {
-        key: value if isinstance(value, int) else f"{value:.6g}" for key, value in numbers.items()
-    }
-
-
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser(__doc__)
@@ -121,12 +80,10 @@ def main(argv: list[str] | None = None) -> None:
         if seed in known:
             print(f"{name}, seed {seed}: has its line in {show(record)}")
             continue
-        commit = name_commit()
+        origin = name_circumstances()
         run, words, seconds = train(name, seed, quick=args.quick)
-        row = {"seed": seed} | measure_run(name, run) | {"seconds": round(seconds)}
-        versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-        row |= {"processor": name_processor(), "versions": versions, "commit": commit}
-        add_record(record, row | {"command": words})
+        row = {"seed": seed} | choose_measure(name)(run) | {"seconds": round(seconds)}
+        add_record(record, round_numbers(row) | origin | {"command": words})
         print(f"{show(record)}: seed {seed}")
 
 
