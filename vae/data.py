@@ -16,8 +16,9 @@ from vae.faces.head import render_faces
 from vae.networks import SIDES
 
 DATASETS = ("faces", *mnist.DATASETS)
-TRAINING_SEED, VALIDATION_SEED = 1, 2  # of the rendered faces: a fixed data set, whatever --seed
+TRAINING_SEED, VALIDATION_SEED = 1, 2  # of what is rendered or drawn: fixed, whatever --seed
 VALIDATION_SHARE = 0.1  # of other pictures
+DRAWN = 1000  # pictures whose pixels are drawn at a time
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class DataConfig:
     )
     held_out: int = key(
         "pictures kept for validation, counted like images", low=1, high=10**5, dry=8
+    )
+    binarise: bool = key(
+        "draw every pixel of a digit once, white with its value as the probability; with bits 1",
+        default=False,
     )
 
 
@@ -86,7 +91,9 @@ def load_each(paths: Sequence[Path | str], data: DataConfig, shape: Shape) -> Im
 def load_unseen(data: DataConfig) -> Images | None:
     """Loads the test set, for the measurements after all decisions; None where there is none."""
     if data.data is None and data.dataset in mnist.DATASETS:
-        return replace(mnist.digits(data.dataset)[1], bits=data.bits)
+        test = mnist.digits(data.dataset)[1]
+        test = binarise(test, VALIDATION_SEED) if data.binarise else test
+        return replace(test, bits=data.bits)
     return None
 
 
@@ -95,5 +102,21 @@ def load_parts(data: DataConfig, shape: Shape) -> tuple[Images, Images]:
     if data.data is not None:
         channels, side, _ = shape
         return split(load_images(Path(data.data), side, channels), VALIDATION_SHARE, seed=0)
-    training, validation = split(mnist.digits(data.dataset)[0], VALIDATION_SHARE, seed=0)
+    whole = mnist.digits(data.dataset)[0]
+    whole = binarise(whole, TRAINING_SEED) if data.binarise else whole
+    training, validation = split(whole, VALIDATION_SHARE, seed=0)
     return training.take(slice(data.images)), validation.take(slice(data.held_out))
+
+
+def binarise(images: Images, seed: int) -> Images:
+    """Draws every pixel once: white with its value, 0 ... 1, as the probability, else black.
+
+    So the pictures are binary as in Salakhutdinov & Murray 2008, and always the same for a seed
+    ("static" binarisation). Larochelle & Murray 2011 published such a draw; this is another one.
+    """
+    random, parts = np.random.default_rng(seed), []
+    for start in range(0, len(images), DRAWN):
+        values = images.pixels[start : start + DRAWN]
+        below = random.integers(255, size=values.shape, dtype=np.uint8)  # 0 ... 254
+        parts.append(np.where(below < values, 255, 0).astype(np.uint8))
+    return replace(images, pixels=np.concatenate(parts), source=f"{images.source}, binarised")

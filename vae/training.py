@@ -94,6 +94,10 @@ class VAEConfig(Config):
     idle: ClassVar = {
         ("data", "images"): (lambda config: config.data.data is not None, WHOLE),
         ("data", "held_out"): (lambda config: config.data.data is not None, WHOLE),
+        ("data", "binarise"): (
+            lambda config: config.data.data is not None or config.data.dataset == "faces",
+            "but with --dataset mnist, or another one of digits",
+        ),
         ("loss", "beta_warmup"): (lambda config: config.loss.beta == 0, "with --beta 0"),
         ("loss", "capacity"): (
             lambda config: config.loss.beta == 0 or config.loss.objective != "beta_vae",
@@ -108,6 +112,10 @@ class VAEConfig(Config):
 
 def build_model(shape: Shape, config: VAEConfig) -> VAE:
     """Builds the network for pictures of a shape (C, H, W). SettingError where there is none."""
+    if config.data.binarise and config.data.bits != 1:
+        raise SettingError(
+            f"binarise makes pixels of two values, but bits is {config.data.bits}: take bits 1"
+        )
     ladder = config.model.network == "ladder"
     if config.loss.objective == "beta_tcvae" and ladder:
         raise SettingError(
