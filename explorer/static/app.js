@@ -7,11 +7,12 @@ import { source } from "./source.js";
 import { el, errorLine } from "./parts.js";
 import attention from "./views/attention.js";
 import cells from "./views/cells.js";
+import digits from "./views/digits.js";
 import reach from "./views/reach.js";
 import runs from "./views/runs.js";
 import write from "./views/write.js";
 
-const VIEWS = [write, cells, attention, reach, runs];
+const VIEWS = [write, cells, attention, reach, digits, runs];
 
 const nav = document.getElementById("views");
 const room = document.getElementById("room");
@@ -32,11 +33,11 @@ function address(view, state) {
   return `#${view.name}${query ? `?${query}` : ""}`;
 }
 
-async function show() {
+async function show({ anew = false } = {}) {
   const { view, state } = read(location.hash);
   if (shown?.view === view) { // another moment of the same view: a link, or the way back
     const changed = Object.keys(state).filter((key) => String(state[key]) !== String(shown.page.state[key]));
-    if (changed.length === 0) return;
+    if (changed.length === 0 && !anew) return;
   }
   shown?.handle?.close?.();
   room.replaceChildren();
@@ -80,4 +81,5 @@ function makePage(view, state) {
 
 for (const view of VIEWS) nav.append(el("a", { href: `#${view.name}`, "data-view": view.name }, view.title));
 addEventListener("hashchange", show);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show({ anew: true })); // what is painted is so in its colours
 show();

@@ -123,17 +123,17 @@ export const visible = (char) => NAMES[char] ?? char;
 const SPOKEN = { " ": "space", "\n": "line end", "\t": "tab", ".": "full stop", ",": "comma", "“": "opening quote", "”": "closing quote", "’": "apostrophe" };
 export const spoken = (char) => SPOKEN[char] ?? char;
 
-// Paints the pictures of an answer (explorer/pictures.py) beside and below one another; grey ones are ink on paper.
+// Paints the pictures of an answer (explorer/pictures.py) beside and below one another; grey ones in the canvas's colour.
 export function paint(canvas, { shape: [N, C, H, W], pixels }, columns = N) {
   const bytes = Uint8Array.from(atob(pixels), (byte) => byte.charCodeAt(0)), size = H * W;
   canvas.width = columns * W;
   canvas.height = Math.ceil(N / columns) * H;
-  canvas.classList.toggle("ink", C === 1);
+  const ink = getComputedStyle(canvas).color.match(/\d+/g) ?? [0, 0, 0];
   const context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height);
   for (let n = 0; n < N; n++) for (let place = 0; place < size; place++) {
     const row = Math.floor(n / columns) * H + Math.floor(place / W), from = n * C * size + place;
     const to = 4 * (row * canvas.width + (n % columns) * W + place % W);
-    if (C === 3) for (let c = 0; c < 3; c++) image.data[to + c] = bytes[from + c * size];
+    for (let c = 0; c < 3; c++) image.data[to + c] = C === 3 ? bytes[from + c * size] : ink[c];
     image.data[to + 3] = C === 3 ? 255 : bytes[from];
   }
   context.putImageData(image, 0, 0);

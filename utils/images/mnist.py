@@ -45,6 +45,11 @@ def digits(dataset: str) -> tuple[Images, Images]:
     return _load_small() if dataset == "digits" else _load_relative(dataset)
 
 
+def is_there(dataset: str) -> bool:
+    """Tells whether `digits` would load a set without downloading it."""
+    return dataset == "digits" or None not in _find_four(RELATIVES[dataset])
+
+
 def _load_relative(dataset: str) -> tuple[Images, Images]:
     name = RELATIVES[dataset]
     found = _find_four(name)
