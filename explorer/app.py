@@ -15,10 +15,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from explorer.library import Library
-from explorer.views import attention, cells, digits, reach, runs, write
+from explorer.views import attention, cells, digits, faces, reach, runs, write
 from explorer.web import Desk, Guard, Query, refuse
 
-VIEWS = (write, cells, attention, reach, digits, runs)
+VIEWS = (write, cells, attention, reach, faces, digits, runs)
 STATIC = Path(__file__).with_name("static")
 TYPES = {
     ".html": "text/html",

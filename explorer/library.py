@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from explorer.beside import Beside
 from utils import files
 from utils.errors import UserError
 from utils.text.testing import load_text_model
@@ -19,7 +20,7 @@ from utils.training import checkpoint
 from utils.training.checkpoint import Loaded, load_model
 
 IMAGE_KINDS = ("vae", "gan", "aae")
-MOST_LOADED = 10
+MOST_LOADED = 20
 MOST_RUNS = 500
 
 
@@ -63,6 +64,7 @@ class Library:
 
     def __init__(self) -> None:
         self.loaded: OrderedDict[tuple[str, str, int], Any] = OrderedDict()
+        self.beside = Beside()
 
     def entries(self) -> dict[str, Entry]:
         """Lists all runs, shipped ones first."""

@@ -8,11 +8,12 @@ import { el, errorLine } from "./parts.js";
 import attention from "./views/attention.js";
 import cells from "./views/cells.js";
 import digits from "./views/digits.js";
+import faces from "./views/faces.js";
 import reach from "./views/reach.js";
 import runs from "./views/runs.js";
 import write from "./views/write.js";
 
-const VIEWS = [write, cells, attention, reach, digits, runs];
+const VIEWS = [write, cells, attention, reach, faces, digits, runs];
 
 const nav = document.getElementById("views");
 const room = document.getElementById("room");

@@ -79,11 +79,11 @@ export class Panel {
   get run() { return this.page.state.runs.split(",")[this.index]; }
 
   // Asks about this model, and about nothing that was asked before; null where that went wrong.
-  async get(path, asked) {
+  async get(path, asked, options = {}) {
     this.stop();
     this.aborter = new AbortController();
     try {
-      const found = await this.page.source.get(path, { run: this.run, ...asked }, { signal: this.aborter.signal });
+      const found = await this.page.source.get(path, { run: this.run, ...asked }, { signal: this.aborter.signal, ...options });
       this.error.clear();
       return found;
     } catch (problem) { this.error.show(problem); return null; }

@@ -10,6 +10,7 @@ the bare folder; what is known of its pictures is in utils/images/tables.py.
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -65,17 +66,26 @@ def load_picture(path: Path, shape: Shape = (3, 64, 64)) -> np.ndarray:
     """Loads a picture of any size and kind as uint8 (C, H, W). UserError if it cannot be read."""
     if not Path(path).is_file():
         raise UserError(f"no such picture: {show(path)}")
+    picture, note = read_picture(Path(path), show(path), shape)
+    if note:
+        print(f"{one_line(path)}: {note}")
+    return picture
+
+
+def read_picture(file: Path | BytesIO, name: str, shape: Shape) -> tuple[np.ndarray, str]:
+    """Reads a picture as uint8 (C, H, W), and says which values were taken for black and white.
+
+    "" for the usual ones. UserError, which calls it by its name, if it cannot be read.
+    """
     levels = Levels()
     try:
         with quiet_pillow():
-            picture = decode_picture(Path(path), shape, levels)
+            picture = decode_picture(file, shape, levels)
             if not levels.settle():  # its values are others than usual
-                picture = decode_picture(Path(path), shape, levels)
+                picture = decode_picture(file, shape, levels)
     except Unreadable as problem:
-        raise UserError(f"{show(path)} is no picture that can be read: {problem}") from None
-    if levels.describe():
-        print(f"{one_line(path)}: {levels.describe()}")
-    return picture
+        raise UserError(f"{name} is no picture that can be read: {problem}") from None
+    return picture, levels.describe()
 
 
 def one_line(path: Path) -> str:

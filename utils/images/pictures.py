@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -119,24 +120,26 @@ def _closed_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def decode_picture(path: Path, shape: Shape, levels: Levels) -> np.ndarray:
+def decode_picture(file: Path | BytesIO, shape: Shape, levels: Levels) -> np.ndarray:
     """Decodes an image file into uint8 (C, H, W); `levels` say what is black and white in it.
 
     Unreadable where that fails, whatever Pillow raises for it.
     """
     try:
-        image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+        image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
     except PermissionError:
         raise Unreadable(Unreadable.CLOSED) from None
     except Exception:  # each format of Pillow raises its own for a broken header
-        raise Unreadable(Unreadable.UNKNOWN, name_kind(path)) from None
+        kind = name_kind(file) if isinstance(file, Path) else ""
+        raise Unreadable(Unreadable.UNKNOWN, kind) from None
     with image:
         try:
             pixels = image.width * image.height
             # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, many times faster. Twice the
             # wanted size is left for the smooth filter of `fit`.
             image.draft(None, (2 * shape[2], 2 * shape[1]))
-            needed = estimate_memory(image, pixels, os.path.getsize(path))
+            size = os.path.getsize(file) if isinstance(file, Path) else file.getbuffer().nbytes
+            needed = estimate_memory(image, pixels, size)
         except Exception:
             raise Unreadable(Unreadable.DAMAGED) from None
         if needed > MEMORY or pixels > MOST_PIXELS:
