@@ -5,6 +5,7 @@
 The process starts with the first question, measures in turn, and ends when none waits.
 """
 
+import atexit
 import json
 import os
 import subprocess
@@ -35,6 +36,7 @@ class Beside:
         with self.lock:
             if self.process is None:
                 self.process = start()
+                atexit.register(self.process.kill)
                 reader = threading.Thread(target=self.read, args=(self.process,), daemon=True)
                 reader.start()
             self.waiting.append(future)
@@ -59,7 +61,8 @@ class Beside:
                 self.process = None
         for future in ended:
             settle(future, {"error": "the measuring process ended early: start the explorer anew"})
-        process.wait()
+        with suppress(OSError), process:  # closes the pipes, and waits for its end
+            atexit.unregister(process.kill)
 
 
 def start() -> subprocess.Popen:

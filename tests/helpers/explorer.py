@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from unittest.mock import patch
 from urllib.parse import urlencode
 
 CLOSED = 0  # the status where the server hung up
@@ -50,12 +51,13 @@ class Client:
 
 @contextmanager
 def serving() -> Iterator[Client]:
-    """Serves the explorer inside."""
+    """Serves the explorer inside; the latents of faces are measured on few of them."""
     import uvicorn
 
     from explorer.serve import listen, settings
+    from explorer.views import faces
 
-    with listen(0) as listening:
+    with listen(0) as listening, patch.object(faces, "PICTURES", 100):
         server = uvicorn.Server(settings())
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
