@@ -11,6 +11,8 @@ import socket
 import sys
 import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,21 +74,28 @@ def settings() -> Any:
     )
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    port, browse = parse(argv)
+@contextmanager
+def explain_missing(script: str) -> Iterator[None]:
+    """Turns the lack of a package into a UserError that says how to get it."""
     try:
-        import uvicorn
-
-        import explorer.app  # noqa: F401
+        yield
     except ModuleNotFoundError as missing:
         package = (missing.name or "").split(".")[0]
         if package not in ("starlette", "uvicorn"):
             raise
         raise UserError(
-            f"the explorer needs {package}: uv run --extra explore explorer/serve.py, "
+            f"the explorer needs {package}: uv run --extra explore {script}, "
             "or pip install starlette uvicorn"
         ) from None
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    port, browse = parse(argv)
+    with explain_missing("explorer/serve.py"):
+        import uvicorn
+
+        import explorer.app  # noqa: F401
     with listen(port) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         print(f"{address}  (Ctrl-C ends it)", flush=True)

@@ -17,11 +17,13 @@ const VIEWS = [write, cells, attention, reach, faces, digits, runs];
 
 const nav = document.getElementById("views");
 const room = document.getElementById("room");
+const OPEN = VIEWS.filter((view) => source.shows?.(view.name) ?? true) // the static edition shows what was recorded
+  .map((view) => ({ ...view, defaults: { ...view.defaults, ...source.defaults?.[view.name] } }));
 let shown = null; // { view, page, handle }
 
 function read(hash) {
   const [name, query = ""] = hash.replace(/^#/, "").split("?");
-  const view = VIEWS.find((one) => one.name === name) ?? VIEWS[0];
+  const view = OPEN.find((one) => one.name === name) ?? OPEN[0];
   const given = new URLSearchParams(query);
   const state = { ...view.defaults };
   for (const key of Object.keys(state)) if (given.has(key)) state[key] = given.get(key);
@@ -52,7 +54,8 @@ async function show({ anew = false } = {}) {
   const mine = { view, page, handle: null };
   shown = mine;
   try {
-    page.runs = (await source.get("runs")).runs;
+    const offered = page.offers("run");
+    page.runs = (await source.get("runs")).runs.filter((run) => !offered || offered.has(run.name));
     if (shown !== mine) return;
     mine.handle = await view.open(page);
     if (shown !== mine) mine.handle?.close?.();
@@ -68,6 +71,7 @@ function makePage(view, state) {
   let waiting = null;
   const page = {
     room, state, runs: [], source,
+    offers: (key) => source.offers?.(view.name, key) ?? null, // the values of a setting that were recorded; null: all
     set(changes, { quiet = false } = {}) {
       const changed = Object.keys(changes).filter((key) => String(changes[key]) !== String(state[key]));
       if (changed.length === 0) return;
@@ -80,7 +84,8 @@ function makePage(view, state) {
   return page;
 }
 
-for (const view of VIEWS) nav.append(el("a", { href: `#${view.name}`, "data-view": view.name }, view.title));
+for (const view of OPEN) nav.append(el("a", { href: `#${view.name}`, "data-view": view.name }, view.title));
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); room.focus(); });
 addEventListener("hashchange", show);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show({ anew: true })); // what is painted is so in its colours
 show();

@@ -23,6 +23,9 @@ function set(node, attributes) {
   }
 }
 
+// Tells whether a control has nothing to choose from: in the static edition, where one value of it was recorded.
+const isFixed = (page, key) => (page.offers?.(key)?.size ?? Infinity) < 2;
+
 let ids = 0;
 
 // A control under its label. It shows state[key], and page.set({key: value}) is called with a new one.
@@ -33,19 +36,20 @@ function field(label, control, { wide, out } = {}) {
 }
 
 export function textField(page, key, label, { live = false } = {}) {
-  const input = el("input", { type: "text", value: page.state[key], maxlength: 2000, spellcheck: "false", autocomplete: "off" });
+  const input = el("input", { type: "text", value: page.state[key], maxlength: 2000, spellcheck: "false", autocomplete: "off", disabled: isFixed(page, key) });
   input.addEventListener(live ? "input" : "change", () => page.set({ [key]: input.value }));
   return field(label, input, { wide: true });
 }
 
 export function numberField(page, key, label, { low, high, step = 1 }) {
-  const input = el("input", { type: "number", value: page.state[key], min: low, max: high, step });
+  const input = el("input", { type: "number", value: page.state[key], min: low, max: high, step, disabled: page.offers?.(key) != null });
   input.addEventListener("change", () => page.set({ [key]: input.value }));
   return field(label, input);
 }
 
 export function slider(page, key, label, { low, high, step, show = (v) => v }) {
-  const input = el("input", { type: "range", min: low, max: high, step, value: page.state[key] });
+  const offered = [...page.offers?.(key) ?? [low, high]].map(Number);
+  const input = el("input", { type: "range", min: Math.min(...offered), max: Math.max(...offered), step, value: page.state[key], disabled: isFixed(page, key) });
   const out = el("output", {}, show(page.state[key]));
   input.addEventListener("input", () => { out.textContent = show(input.value); page.set({ [key]: input.value }); });
   return field(label, input, { out });

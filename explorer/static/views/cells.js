@@ -59,7 +59,7 @@ async function open(page) {
       error.clear();
       const largest = Math.max(...found.values.map(Math.abs), 1e-9);
       title.textContent = nameUnit(found.group, state.unit);
-      groups.replaceChildren(choice(page, "group", "Of", Object.keys(found.groups)),
+      if (!page.offers("unit")) groups.replaceChildren(choice(page, "group", "Of", Object.keys(found.groups)),
         numberField(page, "unit", `Unit of ${found.groups[found.group]}`, { low: 0, high: found.groups[found.group] - 1 }));
       text.setAttribute("aria-label", `the text, coloured by ${title.textContent}`);
       text.replaceChildren(...found.text.map((char, place) => {

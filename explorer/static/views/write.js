@@ -70,7 +70,7 @@ class Sheet extends Panel {
     bars.forEach(([char, model, drawn], row) => {
       let button = this.bars.children[row];
       if (!button) {
-        button = el("button", { type: "button" }, el("b"), el("i", {}, el("u"), el("s")), el("small"));
+        button = el("button", { type: "button", disabled: this.page.offers("force") != null }, el("b"), el("i", {}, el("u"), el("s")), el("small"));
         button.addEventListener("click", () => this.view.forceAt(this.index, button.char));
         this.bars.append(button);
       }
