@@ -31,8 +31,8 @@ FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
 MOST_BYTES = 8 * 10**6
 EDITION = (
-    '<p class="note edition">This edition was recorded: it needs no Python and no network. What '
-    "would ask a model anew is switched off; <code>explorer/serve.py</code> has all of it.</p>"
+    '<footer class="note edition">This edition was recorded: it needs no Python and no network. What '
+    "would ask a model anew is switched off; <code>explorer/serve.py</code> has all of it.</footer>"
 )
 IMPORT = re.compile(r'^import (\w+|\{[^}]*\}) from "([^"]+)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
@@ -127,7 +127,7 @@ def make_page(recorded: dict[str, Any]) -> str:
         f'href="data:image/svg+xml;base64,{icon}" type="image/svg+xml">',
         '<link rel="stylesheet" href="/style.css">': f"<style>{style}</style>",
         '<script type="module" src="/app.js"></script>': f'<script type="module">{script}</script>',
-        "</header>\n": f"</header>\n{EDITION}\n",
+        "</main>\n": f"</main>\n{EDITION}\n",
         "; all of it is in explorer/static": "",
         "</body>": f'<script type="text/plain" id="recorded">{packed}</script>\n</body>',
     }

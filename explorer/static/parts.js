@@ -48,7 +48,7 @@ export function numberField(page, key, label, { low, high, step = 1 }) {
 }
 
 export function slider(page, key, label, { low, high, step, show = (v) => v }) {
-  const offered = [...page.offers?.(key) ?? [low, high]].map(Number);
+  const offered = isFixed(page, key) ? [low, high] : [...page.offers?.(key) ?? [low, high]].map(Number);
   const input = el("input", { type: "range", min: Math.min(...offered), max: Math.max(...offered), step, value: page.state[key], disabled: isFixed(page, key) });
   const out = el("output", {}, show(page.state[key]));
   input.addEventListener("input", () => { out.textContent = show(input.value); page.set({ [key]: input.value }); });

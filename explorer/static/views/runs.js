@@ -2,7 +2,7 @@
 
 import { choice, el, errorLine, slider, svg } from "../parts.js";
 
-const WIDTH = 860, HEIGHT = 360, LEFT = 54, BOTTOM = 34, TOP = 12, RIGHT = 12;
+const HEIGHT = 360, LEFT = 54, BOTTOM = 34, TOP = 12, RIGHT = 12;
 
 async function open(page) {
   const { state } = page;
@@ -69,6 +69,7 @@ async function open(page) {
     if (!lines.length) { chart.replaceChildren(el("p", { class: "note" }, `no finished epoch of these runs has ${state.column}`)); return; }
     const xs = lines.flatMap((line) => line.points.map(([x]) => x)), ys = lines.flatMap((line) => line.points.map(([, y]) => y));
     const [x0, x1] = [Math.min(...xs), Math.max(...xs)], low = Math.min(...ys), high = Math.max(...ys);
+    const WIDTH = Math.max(300, Math.min(chart.clientWidth, 1100)); // its letters keep their size
     const pad = (high - low || 1) * 0.05, [y0, y1] = [low - pad, high + pad];
     const x = (value) => LEFT + (WIDTH - LEFT - RIGHT) * (value - x0) / (x1 - x0 || 1);
     const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (y1 - value) / (y1 - y0);
