@@ -30,9 +30,11 @@ from utils.errors import UserError, command
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
 MOST_BYTES = 8 * 10**6
+MOST_TEXT = 1500
 EDITION = (
-    '<footer class="note edition">This edition was recorded: it needs no Python and no network. What '
-    "would ask a model anew is switched off; <code>explorer/serve.py</code> has all of it.</footer>"
+    '<footer class="note edition">This edition was recorded: it needs no Python and no network. '
+    "What would ask a model anew is switched off; <code>explorer/serve.py</code> has all of it."
+    "</footer>"
 )
 IMPORT = re.compile(r'^import (\w+|\{[^}]*\}) from "([^"]+)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
@@ -45,7 +47,11 @@ def parse(argv: list[str] | None) -> Any:
     parser.add_argument(
         "--run", nargs="+", metavar="RUN", help="one to three runs (default: lstm tcn transformer)"
     )
-    parser.add_argument("--text", default="", help="what is read (default: held-out text)")
+    parser.add_argument(
+        "--text",
+        default="",
+        help="what is read (default: held-out text), the start of it by Attention and Reach",
+    )
     parser.add_argument("--prompt", default="the bridge", help="what is written on from")
     parser.add_argument("--seed", type=number(int, 0, 2**31), default=0, help="default: 0")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
@@ -53,6 +59,8 @@ def parse(argv: list[str] | None) -> Any:
     runs = args.run or []
     if len(runs) > 3 or len(set(runs)) < len(runs):
         raise UserError(f"--run {' '.join(runs)}: give one to three different runs")
+    if len(args.text) > MOST_TEXT:
+        raise UserError(f"--text has {len(args.text):,} characters: {MOST_TEXT} are the most")
     if args.file.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{args.file} would be no page: give it the ending .html")
     if args.file.is_dir():
@@ -144,8 +152,8 @@ def main(argv: list[str] | None = None) -> None:
     with explain_missing("explorer/export.py"):
         from explorer import recording
         from explorer.library import Library
-    runs = tuple(args.run or recording.SHIPPED)
-    lecture = recording.Lecture(runs, args.text, args.prompt, args.seed)
+    runs, compared = (tuple(args.run), ()) if args.run else (recording.SHIPPED, recording.COMPARED)
+    lecture = recording.Lecture(runs, args.text, args.prompt, args.seed, compared)
     recorded = recording.record_all(lecture, Library())
     page = make_page(recorded).encode()
     if len(page) > MOST_BYTES:

@@ -27,12 +27,16 @@ Questions = Generator[tuple[str, Asked], Any, None]
 
 @dataclass(frozen=True)
 class Lecture:
-    """What is shown: runs of text models, a text ("": one they have not seen), a prompt, a seed."""
+    """What is shown: runs of text models, a text ("": one they have not seen), a prompt, a seed.
+
+    `compared` are those whose attention is shown; without them, the Transformers among the runs.
+    """
 
     runs: tuple[str, ...]
     text: str
     prompt: str
     seed: int
+    compared: tuple[str, ...] = ()
     length: int = 300
 
     def kind(self, library: Library, run: str) -> str:
@@ -40,9 +44,8 @@ class Lecture:
 
     def attentive(self, library: Library) -> list[str]:
         """Names the runs whose attention is shown."""
-        if self.runs == SHIPPED:
-            return list(COMPARED)
-        return [run for run in self.runs if self.kind(library, run) == "transformer"]
+        own = [run for run in self.runs if self.kind(library, run) == "transformer"]
+        return list(self.compared) or own
 
     def start(self, most: int) -> str:
         return self.text[:most]

@@ -378,7 +378,7 @@ def written_out() -> Iterator[Row]:
             ),
         )
     for command in COMMANDS.values():
-        if not command.takes("--prompt"):
+        if not command.takes("--prompt_length"):
             continue
         yield from rows(
             command.name,
