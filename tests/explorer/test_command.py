@@ -45,6 +45,8 @@ def test_ctrl_c_ends_it():
         try:
             address = server.stdout.readline().split()[0]
             assert urlopen(address, timeout=60).status == 200
+            asked = f"{address}api/faces/latents"  # measured in a process, which ends with it
+            assert urlopen(asked, timeout=60).status == 200
             server.send_signal(signal.SIGINT)
             assert server.wait(60) == 130
             assert server.stderr.read() == "interrupted\n"

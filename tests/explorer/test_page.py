@@ -114,3 +114,67 @@ def test_the_keys_choose_a_letter_and_it_is_said(page, name):
     page.wait_for_url(re.compile("at=11"))
     expect(text).to_have_attribute("aria-valuenow", "11")
     assert "character 12 of " in text.get_attribute("aria-valuetext")
+
+
+def test_a_slider_moves_a_face(page):
+    """By keys; the address holds what was set, and a turn is folded into the codes it changed."""
+
+    def see(fits):
+        for _ in range(600):
+            if fits(shown := canvas.evaluate("canvas => canvas.toDataURL()")):
+                return shown
+            page.wait_for_timeout(50)
+        pytest.fail("the face does not change as it should")
+
+    page.opens("faces", "?runs=vae_beta_4,vae_beta_20")
+    canvas, slider = page.locator(".portraits canvas").nth(1), page.locator(".latent input").first
+    turn = page.get_by_label("Turn to a yaw")
+    slider.wait_for()
+    expect(turn).to_be_enabled()
+    before = see(lambda shown: True)
+    slider.press("End")
+    page.wait_for_url(re.compile("z=14[*]3_"))
+    said = re.compile("^.+ 3[.]00, latent 14, 2[.]6 nats$")
+    expect(slider).to_have_attribute("aria-valuetext", said)
+    after = see(lambda shown: shown != before)
+    turn.press("Home")
+    page.wait_for_url(re.compile("turn=-45"))
+    turned = see(lambda shown: shown not in (before, after))
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    see(lambda shown: shown == turned)
+    expect(turn).to_have_value("-45")
+    slider.press("Home")
+    page.wait_for_url(lambda url: "turn" not in url and "19*" in url)
+    see(lambda shown: shown not in (before, after, turned))
+    page.get_by_role("button", name="As it was").click()
+    page.wait_for_url(lambda url: "z=" not in url)
+    see(lambda shown: shown == before)
+
+
+def test_a_photograph_leaves_nothing_but_its_codes(page, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    file = tmp_path / "me.png"
+    image.effect_noise((300, 200), 90).convert("RGB").save(file)
+    page.opens("faces", "?face=photograph&runs=vae_beta_4")
+    drawn, original = (
+        page.locator(".portraits canvas").nth(1),
+        page.locator(".portraits canvas").first,
+    )
+    page.locator("input[type=file]").set_input_files(file)
+    page.wait_for_url(re.compile("z=0[*].*[*]19[*]"))
+    expect(page.locator("figcaption").nth(1)).to_contain_text("squared error 0.")
+    assert original.evaluate("canvas => canvas.classList.contains('empty')") is False
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.locator("figcaption").nth(1)).to_contain_text(
+        "drawn from its codes", timeout=60_000
+    )
+    assert original.evaluate("canvas => canvas.classList.contains('empty')")
+    assert drawn.evaluate("c => c.getContext('2d').getImageData(32, 32, 1, 1).data[3]") == 255
+    (tmp_path / "me.txt").write_text("no picture")
+    page.locator("input[type=file]").set_input_files(tmp_path / "me.txt")
+    expect(page.locator("[role=alert]:not(:empty)")).to_contain_text("no picture that can be read")
+    assert page.url == address

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 from unittest.mock import patch
@@ -51,13 +52,18 @@ class Client:
 
 @contextmanager
 def serving() -> Iterator[Client]:
-    """Serves the explorer inside; the latents of faces are measured on few of them."""
+    """Serves the explorer inside; latents are measured on few faces, in a thread beside it."""
     import uvicorn
 
+    from explorer import beside
     from explorer.serve import listen, settings
     from explorer.views import faces
 
-    with listen(0) as listening, patch.object(faces, "PICTURES", 100):
+    def ask(_, question: dict) -> Future:
+        return pool.submit(beside.measure, **question)
+
+    few, near = patch.object(faces, "PICTURES", 100), patch.object(beside.Beside, "ask", ask)
+    with listen(0) as listening, ThreadPoolExecutor(1) as pool, few, near:
         server = uvicorn.Server(settings())
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
