@@ -1,80 +1,35 @@
-"""What a GPU would refuse, found without one: Apple's has no float64 and its own random numbers.
+"""What a GPU would refuse, found without one (tests/helpers/other_device.py).
 
-Tensors that reach a model's device are marked, and so is all that is computed from them, until
-`.cpu()` takes it off. None of them may become float64 or meet a generator of the CPU.
+Every training and every task runs as if its device were another than the CPU: none may meet a
+tensor or a generator of the CPU there, be read by numpy, or be float64, which Apple's do not have.
 """
 
 import importlib
+import inspect
 import shutil
 
+import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
-from torch.utils.weak import WeakIdKeyDictionary
+from PIL import Image
+from torch.nn import functional
 
+from tests.helpers.other_device import CPU, THERE, OtherDevice
 from tests.helpers.repository import REPOSITORY, training_files
 from tests.helpers.trainable import TRAINABLE
 from utils import files
 from utils.images import mnist
+from utils.training import checkpoint, task
 from utils.training import device as devices
 from utils.training.device import restore_random_state, seeded
-
-TO = torch.Tensor.to
-
-
-class Device(TorchDispatchMode):
-    """Marks what is on the device, and notes what could not be there."""
-
-    def __init__(self):
-        super().__init__()
-        self.there, self.marked, self.faults = WeakIdKeyDictionary(), 0, []
-
-    def mark(self, tensor):
-        self.there[tensor] = True
-        self.marked += 1
-        return tensor
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        inputs = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
-        result = function(*args, **kwargs)
-        if any(x in self.there for x in inputs):
-            for output in tree_flatten(result)[0]:
-                if isinstance(output, torch.Tensor):
-                    self.mark(output)
-                    if output.dtype == torch.float64:
-                        self.faults.append(f"{function} makes float64")
-            if kwargs.get("generator") is not None:
-                self.faults.append(f"{function} takes a generator")
-        return result
 
 
 @pytest.fixture
 def device(monkeypatch):
-    mode = Device()
-
-    def to(tensor, *args, **kwargs):
-        moved = TO(tensor, *args, **kwargs)
-        if any(isinstance(x, torch.device) for x in [*args, *kwargs.values()]):
-            moved = mode.mark(moved.view_as(moved) if moved is tensor else moved)
-        return moved
-
-    def move(module, *args, **kwargs):
-        for tensor in [*module.parameters(), *module.buffers()]:
-            mode.mark(tensor)
-        return module
-
-    monkeypatch.setattr(torch.Tensor, "to", to)
-    monkeypatch.setattr(torch.nn.Module, "to", move)
-
-    def take_off(tensor):
-        copy = tensor.clone()
-        mode.there.pop(copy, None)
-        return copy
-
-    monkeypatch.setattr(torch.Tensor, "cpu", take_off)
-
+    mode = OtherDevice()
+    mode.install(monkeypatch)
+    for module in (checkpoint, task):
+        monkeypatch.setattr(module, "choose_device", lambda name: THERE)
     with mode:
         yield mode
 
@@ -89,23 +44,95 @@ def repository(tmp_path, monkeypatch):
     return root
 
 
+def on_the_device(number=3):
+    return torch.arange(float(number)).to(THERE)
+
+
 def test_the_device_is_told_from_the_cpu(device):
-    x = torch.zeros(3)
-    x.double()
+    x = on_the_device()
+    layer = torch.nn.Linear(3, 2).to(THERE)
+    out = layer(x)
+    made = torch.zeros(2, device=x.device), x.new_zeros(2), torch.tensor([1.0], device=THERE)
+    there = [x, x[1:], out, layer.weight, *made, torch.stack([x, x]), torch.empty_like(out)]
+    here = [torch.zeros(3), x.cpu(), x.to("cpu"), out.detach().cpu()]
+    here += [torch.rand(2, device=here[0].device)]
+    functional.cross_entropy(out, on_the_device(2)).backward()
+    assert {tensor.device for tensor in [*there, layer.weight.grad]} == {THERE}
+    assert {str(tensor.device) for tensor in here} == {str(CPU)}
+    assert np.array_equal(x.cpu().numpy(), [0, 1, 2])
+    here[0].double().numpy()
+    assert x.cpu().double().sum() + x.sum().item() == 6
+    x[torch.tensor([0, 2])] += torch.tensor(2.0)  # codes and single numbers may be anywhere
     assert not device.faults
-    (x.to(torch.device("cpu")) + 1).double()
-    assert device.faults == ["aten._to_copy.default makes float64"]
-    (x.to(torch.device("cpu")) + 1).cpu().double()
-    torch.multinomial(x + 1, 1, generator=torch.Generator())
-    assert len(device.faults) == 1
-    torch.multinomial(x.to(torch.device("cpu")) + 1, 1, generator=torch.Generator())
-    assert len(device.faults) == 2
+
+
+REFUSED = {
+    "float64": lambda x: (x + 1).double(),
+    "a generator": lambda x: torch.multinomial(x + 1, 1, generator=torch.Generator()),
+    "numpy": lambda x: (2 * x).numpy(),
+    "numpy by itself": lambda x: np.asarray(x),
+    "a sum": lambda x: x + torch.ones(3),
+    "a sum in place": lambda x: torch.ones(3).add_(x),
+    "a list": lambda x: torch.cat([x, torch.ones(3)]),
+    "labels": lambda x: functional.cross_entropy(x[None], torch.tensor([1])),
+    "codes": lambda x: torch.nn.Embedding(3, 2).to(THERE)(torch.tensor([1])),
+    "rows": lambda x: torch.ones(3)[x.long()],
+    "a mask": lambda x: x.masked_fill(torch.arange(3) > 1, 0),
+    "a layer": lambda x: torch.nn.Linear(3, 2)(x),
+    "a state": lambda x: torch.nn.GRU(3, 2).to(THERE)(x[None], torch.zeros(1, 2)),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_a_gpu_refuses_is_noted(device, what):
+    x = on_the_device()
+    assert not device.faults
+    REFUSED[what](x)
+    assert device.faults
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
-def test_a_training_makes_no_float64_on_the_device(name, repository, device):
+def test_a_training_keeps_to_its_device(name, repository, device):
     assert TRAINABLE[name].train(*TRAINABLE[name].options.split(), "--dry-run") == 0
     assert device.marked > 50
+    assert not device.faults
+
+
+# What a dry run leaves out: the first words, a milestone, the last words, and what a resume restores.
+FEW = "--batch_size 50 --prompt_length 5 --protocol.length 3"
+WHOLE = {
+    "lstm": f"{FEW} --precision bfloat16",
+    "transformer": f"{FEW} --precision bfloat16 --positions sinusoidal",
+    "gan": "",
+    "vae beta_vae": "--precision bfloat16 --images 32 --network ladder --likelihood categorical",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_training_and_its_resume_keep_to_their_device(name, repository, device, monkeypatch):
+    monkeypatch.setattr("vae.training.WEIGHTED_DRAWS", 2)
+    options = f"{TRAINABLE[name].options} {WHOLE[name]}".replace("epochs 4", "epochs 1").split()
+    assert TRAINABLE[name].train(*options) == 0
+    assert TRAINABLE[name].train("--resume", "--training.epochs", "2") == 0
+    assert device.marked > 50
+    assert not device.faults
+
+
+def test_the_explorers_views_keep_to_their_device(repository, device):
+    pytest.importorskip("starlette", reason="needs the extra explore: starlette is not installed")
+    from explorer.app import VIEWS
+    from explorer.library import Library
+    from explorer.web import Query
+
+    shutil.copytree(REPOSITORY / "pretrained", repository / "pretrained", dirs_exist_ok=True)
+    library, before = Library(), 0
+    for view in VIEWS:
+        for answer in view.ROUTES.values():
+            if "run" in inspect.getsource(answer) and view.NAME != "runs":
+                found = answer(Query({"length": "3"} if view.NAME == "write" else {}), library)
+                assert list(found)
+                assert device.marked > before, f"{view.NAME} has computed nothing there"
+                before = device.marked
     assert not device.faults
 
 
@@ -119,17 +146,26 @@ TASKS = {
     "main random_generation": "--ckpt_name mnist_ladder --num_samples 2",
     "main latent_analysis": "--ckpt_name mnist_4bit",
     "main rotate": "--held_out 40 --angles 0 20",
+    "main rotate ladder": "--ckpt_name mnist_ladder --angles 0 20",
+    "main traverse": "--held_out 40 --along smile",
+    "main interpolation": "--image a.png b.png",
+    "main encode": "--held_out 40",
     "main reconstruction": "--ckpt_name mnist_ladder --num_samples 2",
     "main manifold": "--ckpt_name mnist_2d",
 }
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_makes_no_float64_on_the_device(name, repository, device, monkeypatch):
+def test_a_task_keeps_to_its_device(name, repository, device, tmp_path, monkeypatch):
     shutil.copytree(REPOSITORY / "pretrained", repository / "pretrained", dirs_exist_ok=True)
     monkeypatch.setattr("utils.digits.testing.EVALUATED", 200)
-    module, *task = name.split()
+    module, *task = name.split()[:2]
     options = [*TASKS[name].split(), *(["--task", *task] if task else ["--device", "cpu"])]
+    if "--image" in options:
+        pictures = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+        for file, pixels in zip(("a.png", "b.png"), pictures, strict=True):
+            Image.fromarray(pixels).save(tmp_path / file)
+        monkeypatch.chdir(tmp_path)
     assert importlib.import_module(module).main(options) == 0
     assert device.marked > 50
     assert not device.faults
