@@ -105,7 +105,49 @@ def seeds(kind: str, *names: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+NO_CARD = (
+    "No GPU was at hand: nothing here is measured yet. On a machine with one, the command above\n"
+)
+NO_CARD += (
+    "fills `benchmarks/records/gpu.csv`, and `python -m docs.records` puts its tables here.\n"
+)
+
+
+def gpu() -> str:
+    """Makes the tables of what benchmarks/speed/gpu.py measured; a sentence where it did not."""
+    if not (RECORDS / "gpu.csv").is_file():
+        return NO_CARD
+    rows = read_record("gpu")
+    parts = {
+        name: [row for row in rows if row["part"] == name] for name in {r["part"]: 0 for r in rows}
+    }
+    origin = "; ".join(
+        dict.fromkeys(f"{row['card']}, {row['versions']}, {row['commit']}" for row in rows)
+    )
+    lines = [f"{origin}.", ""]
+    lines += [f"{row['what']}: {row['result']}." for row in parts.get("tests", ())] + [""]
+    lines += ["| a training's second epoch | precision | seconds | peak memory, MB | nats |"]
+    lines += ["|---|---|---|---|---|"]
+    for row in parts.get("epochs", ()):
+        cells = (row[name] or "-" for name in ("what", "precision", "seconds", "megabytes", "nats"))
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "| whole training | minutes | best epoch | nats |", "|---|---|---|---|"]
+    for row in parts.get("whole", ()):
+        minutes = f"{float(row['seconds']) / 60:.1f}"
+        lines.append(f"| {row['what']} | {minutes} | {row['best_epoch']} | {row['nats']} |")
+    lines += ["", "| the same training | largest difference of its nats |", "|---|---|"]
+    words = {
+        "equal": "on the GPU and on the CPU",
+        "torchrun": "with torchrun and without, on the GPU",
+    }
+    for part, where in words.items():
+        for row in parts.get(part, ()):
+            lines.append(f"| {row['what']}, {where} | {row['difference']} |")
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[str, dict[str, Table]] = {
+    "speed.md": {"on a GPU": gpu},
     "text.md": {
         "floors of the default text": lambda: text_floors("default"),
         "floors of tinyshakespeare": lambda: text_floors("tinyshakespeare"),

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from tests.helpers.comparing import rows
 from tests.helpers.other_device import CPU, THERE, OtherDevice
 from tests.helpers.repository import REPOSITORY, training_files
-from tests.helpers.trainable import TRAINABLE
+from tests.helpers.trainable import TOGETHER, TRAINABLE
 from utils import files
 from utils.images import mnist
 from utils.training import checkpoint, task
@@ -98,7 +99,7 @@ def test_a_training_keeps_to_its_device(name, repository, device):
     assert not device.faults
 
 
-# What a dry run leaves out: the first words, a milestone, the last words, and what a resume restores.
+# What a dry run leaves out: first words, a milestone, last words, and what a resume restores.
 FEW = "--batch_size 50 --prompt_length 5 --protocol.length 3"
 WHOLE = {
     "lstm": f"{FEW} --precision bfloat16",
@@ -109,7 +110,9 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_training_and_its_resume_keep_to_their_device(name, repository, device, monkeypatch):
+def test_a_whole_training_and_its_resume_keep_to_their_device(
+    name, repository, device, monkeypatch
+):
     monkeypatch.setattr("vae.training.WEIGHTED_DRAWS", 2)
     options = f"{TRAINABLE[name].options} {WHOLE[name]}".replace("epochs 4", "epochs 1").split()
     assert TRAINABLE[name].train(*options) == 0
@@ -155,20 +158,63 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_a_task_keeps_to_its_device(name, repository, device, tmp_path, monkeypatch):
+def perform(name, repository, folder, monkeypatch, *where):
+    """Calls a task on what is shipped; returns its exit status."""
     shutil.copytree(REPOSITORY / "pretrained", repository / "pretrained", dirs_exist_ok=True)
     monkeypatch.setattr("utils.digits.testing.EVALUATED", 200)
     module, *task = name.split()[:2]
-    options = [*TASKS[name].split(), *(["--task", *task] if task else ["--device", "cpu"])]
+    options = [*TASKS[name].split(), *where, *(["--task", *task] if task else [])]
     if "--image" in options:
         pictures = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
         for file, pixels in zip(("a.png", "b.png"), pictures, strict=True):
-            Image.fromarray(pixels).save(tmp_path / file)
-        monkeypatch.chdir(tmp_path)
-    assert importlib.import_module(module).main(options) == 0
+            Image.fromarray(pixels).save(folder / file)
+        monkeypatch.chdir(folder)
+    return importlib.import_module(module).main(options)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_keeps_to_its_device(name, repository, device, tmp_path, monkeypatch):
+    assert perform(name, repository, tmp_path, monkeypatch) == 0
     assert device.marked > 50
     assert not device.faults
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_on_a_gpu(name, repository, tmp_path, monkeypatch):
+    assert perform(name, repository, tmp_path, monkeypatch, "--device", "cuda") == 0
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", TOGETHER)
+def test_a_gpu_learns_what_the_cpu_does(name, tmp_path, monkeypatch):
+    """Products are summed in another order; what a learning rate makes of that is below 1e-3."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    histories = []
+    for where in ("cpu", "cuda"):
+        monkeypatch.setattr(files, "ROOT", training_files(tmp_path / where))
+        options = TOGETHER[name].options.replace("device cpu", f"device {where}").split()
+        assert TOGETHER[name].train(*options) == 0
+        histories.append(rows(tmp_path / where / "checkpoints" / "run"))
+    for ours, theirs in zip(*histories, strict=True):
+        for column in ("train_nats", "val_nats"):
+            assert float(theirs[column]) == pytest.approx(float(ours[column]), rel=1e-3)
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("first", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_a_run_goes_on_on_another_device(name, first, repository):
+    options = TRAINABLE[name].options.replace("device cpu", f"device {first}")
+    assert TRAINABLE[name].train(*options.replace("epochs 4", "epochs 1").split()) == 0
+    then = {"cpu": "cuda", "cuda": "cpu"}[first]
+    assert TRAINABLE[name].train("--resume", "--training.epochs", "2", "--device", then) == 0
 
 
 def test_what_is_seeded_leaves_the_devices_own_numbers_alone(monkeypatch):

@@ -16,6 +16,8 @@ LONGER = {
     "vae": " --learning_rate 0.002",
 }
 
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
 
 def losses(root):
     return [float(row["train_nats"]) for row in rows(root / "checkpoints" / "run")]
@@ -54,7 +56,8 @@ def test_it_learns_on_the_cpu(name, tmp_path, monkeypatch):
     learns(name, tmp_path / "repository", monkeypatch, "cpu")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", TOGETHER)
 def test_it_learns_on_a_gpu(name, tmp_path, monkeypatch):
     learns(name, tmp_path / "repository", monkeypatch, "cuda")
