@@ -7,6 +7,7 @@ it), by the rank correlation where it is a number. Either sign counts.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from utils import files
 from utils.errors import UserError
-from utils.text.data import TextModel, decode, encode, read
+from utils.text.data import TextModel, cut, decode, encode, read
 from utils.text.fitting import fit_text, is_lowered, leave_out
 from utils.text.preparation import read_text
 from utils.training.checkpoint import Loaded
@@ -46,14 +47,15 @@ def held_out(loaded: Loaded, most: int = 8000) -> tuple[Tensor, str]:
     That is the validation part of its own text where it is prepared, else the end of data/text.txt.
     """
     data, alphabet = loaded.config.data, loaded.content["alphabet"]
+    data = replace(data, validation_share=data.validation_share or 0.1)
     folder = files.find("data", data.name)
     if (folder / "alphabet.npy").is_file():
         known, codes = read(folder)
         if known == alphabet:
-            cut = int(len(codes) * (1 - (data.validation_share or 0.1)))
-            return torch.from_numpy(np.asarray(codes[cut:][:most], dtype=np.int64)), data.name
+            part = np.asarray(cut(codes, data)[1][:most], dtype=np.int64)
+            return torch.from_numpy(part), data.name
     text = read_text(files.ROOT / "data" / "text.txt", raw=not is_lowered(alphabet))
-    text, _ = leave_out(fit_text(text[int(0.9 * len(text)) :], alphabet)[0], alphabet)
+    text, _ = leave_out(fit_text(cut(text, data)[1], alphabet)[0], alphabet)
     return encode(text[:most], alphabet), "the end of data/text.txt"
 
 

@@ -33,7 +33,7 @@ from benchmarks.studies.ngrams import (
 from benchmarks.tasks import take_start
 from utils.errors import command
 from utils.files import ROOT, show, write_whole
-from utils.text.data import DataConfig, Text, load_text
+from utils.text.data import DataConfig, Text, cut, load_text
 from utils.words import make_csv
 
 RECORD = ROOT / "benchmarks" / "records" / "text_floors.csv"
@@ -49,8 +49,7 @@ def shakespeare(few: bool) -> Text | None:
     text = file.read_text(encoding="utf-8")
     alphabet, codes = np.unique(np.array(list(text)), return_inverse=True)
     codes = codes[:2000] if few else codes
-    cut = int(len(codes) * (1 - DataConfig("").validation_share))
-    return Text([str(c) for c in alphabet], codes[:cut], codes[cut:])
+    return Text([str(c) for c in alphabet], *cut(codes, DataConfig("")))
 
 
 def measure(text: Text, name: str, longest: int) -> list[Row]:

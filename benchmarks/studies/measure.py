@@ -44,18 +44,20 @@ SEED = 0  # of the samples that are judged, whatever seed the training had
 
 
 def measure_text(kind: str, run: str) -> Numbers:
-    """Measures a text model on its validation text: nats, bits, shares of 1."""
+    """Measures a text model on its validation text: nats, bits, shares of 1.
+
+    Where the run has a test text, that is measured, too.
+    """
     model, config, content = loaded = load_text_model(*import_kind(kind), run)
-    codes = find_text(loaded).validation
-    nats, right = score_stream(model, codes)
-    return {
-        "best_epoch": content["epoch"],
-        "epochs": config.training.epochs,
-        "stream_nats": nats,
-        "stream_bits": nats / math.log(2),
-        "right": right,
-        "blocks_nats": score_blocks(model, codes),
-    }
+    text, numbers = find_text(loaded), {}
+    for prefix, codes in {"": text.validation, "test_": text.test}.items():
+        if len(codes) > 1:
+            nats, right = score_stream(model, codes)
+            scores = {"stream_nats": nats, "stream_bits": nats / math.log(2), "right": right}
+            scores["blocks_nats"] = score_blocks(model, codes)
+            numbers |= {prefix + name: value for name, value in scores.items()}
+    epochs = {"best_epoch": content["epoch"], "epochs": config.training.epochs}
+    return epochs | numbers
 
 
 @functools.cache

@@ -1,10 +1,10 @@
-"""A prepared text as integer codes, cut into training and validation, and its batches."""
+"""A prepared text as integer codes, cut into training, validation and test, and its batches."""
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from utils.files import check_name, data_folder, find, lock, show, tidy
 from utils.text.preparation import BLOCK, RECORD, prepare
 from utils.training.fingerprint import Fingerprint, digest
 from utils.words import count
+
+Codes = TypeVar("Codes", np.ndarray, str)
 
 
 class TextModel(Protocol):
@@ -45,23 +47,31 @@ class DataConfig:
         below=1,
         default=0.1,
     )
+    test_share: float = key(
+        "share of the text, at its end, that is cut off before that and neither trained nor "
+        "validated on: test.py --split test measures it",
+        low=0,
+        below=1,
+        default=0.0,
+    )
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text: its alphabet (V characters), and its codes to learn from and to validate on."""
+    """A text: its alphabet (V characters), its codes to learn from, to validate and to test on."""
 
     alphabet: list[str]
     training: np.ndarray  # (N,)
     validation: np.ndarray  # (M,), never trained on; of none, where the share of it is 0
+    test: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (L,), mostly none
 
     def fingerprint(self) -> Fingerprint:
         """Tells it from other texts, whichever form it was prepared in."""
         kind = np.min_scalar_type(len(self.alphabet) - 1)
-        codes = (self.training, self.validation)
+        codes = (self.training, self.validation, self.test)
         parts = (part[i : i + BLOCK] for part in codes for i in range(0, len(part), BLOCK))
         return {
-            "characters": len(self.training) + len(self.validation),
+            "characters": sum(map(len, codes)),
             "digest": digest(part.astype(kind) for part in parts),
         }
 
@@ -97,8 +107,18 @@ def load_text(data: DataConfig) -> Text:
     except UserError:
         with lock(folder):  # perhaps another process replaced it just then
             alphabet, codes = read(folder)
-    cut = int(len(codes) * (1 - data.validation_share))
-    return Text(alphabet, codes[:cut], codes[cut:])
+    return Text(alphabet, *cut(codes, data))
+
+
+def cut(codes: Codes, data: DataConfig) -> tuple[Codes, Codes, Codes]:
+    """Cuts a text into what is trained, validated and tested on.
+
+    The test text is the end, the validation text the end of what is left: of 100 characters, with
+    a share of a tenth each, 81, 9 and 10.
+    """
+    end = int(len(codes) * (1 - data.test_share))
+    start = int(end * (1 - data.validation_share))
+    return codes[:start], codes[start:end], codes[end:]
 
 
 def find_text(name: str) -> Path:

@@ -51,8 +51,8 @@ def add_options(parser: Parser) -> list[argparse.Action]:
     text.add_argument("--encoding", type=encoding, help="of that file (default: utf-8)")
     text.add_argument(
         "--split",
-        choices=("training", "validation"),
-        help="where prompts come from, evenly spaced (default: validation)",
+        choices=("training", "validation", "test"),
+        help="where prompts come from, evenly spaced; test is measured, too (default: validation)",
     )
     text.add_argument("--num_samples", type=whole, help="texts written (default: 3)")
     text.add_argument("--prompt_length", type=whole, help="characters fed in (default: 30)")
@@ -160,7 +160,7 @@ def choose_passages(
     source, window = getattr(text, args.split), args.prompt_length + args.length
     if len(source) == 0:
         raise UserError(
-            f"data/{data} has no validation text for this model: --split training, or a --prompt"
+            f"data/{data} has no {args.split} text for this model: --split training, or a --prompt"
         )
     places = space_evenly(len(source), args.num_samples, window)
     passages = [source[place : place + window].astype(np.int64) for place in places]
@@ -230,6 +230,8 @@ def show_samples(title: str, loaded: Loaded, args: argparse.Namespace) -> None:
         save_samples(args.output, samples)
     if text is not None:
         print(describe_score(model, text.validation))
+        if args.split == "test":
+            print(describe_score(model, text.test, "test"))
 
 
 def write_samples(

@@ -104,6 +104,11 @@ class NextCharacter(Task):
                 f"the validation text has {count(len(text.validation), 'character')}, less than "
                 f"one window: lower --training.length ({training.length}) or take a longer text"
             )
+        if config.data.test_share > 0 and len(text.test) < 2:
+            raise UserError(
+                f"the test text has {count(len(text.test), 'character')}, nothing to measure: "
+                f"raise --test_share ({config.data.test_share:g}) or take a longer text"
+            )
         limit = model.position_limit
         if limit is not None and (training.carry_state or training.length > limit):
             raise UserError(
@@ -119,6 +124,7 @@ class NextCharacter(Task):
             f"alphabet of {len(text.alphabet)}, {len(text.training):,} characters to train on, "
             f"{len(text.validation):,} to validate"
             f"{'' if len(text.validation) else ': the last epoch counts as the best'}"
+            f"{f', {len(text.test):,} kept to test' if len(text.test) else ''}"
         )
         self.carried = None  # the state that the next batch goes on from
         self.milestones = config.protocol.epochs
