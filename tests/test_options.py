@@ -31,10 +31,13 @@ VALUES = {
     **{"angles": ["3"], "data.dataset": ["digits"], "data.data": ["photos"]},
     **{"config": ["other.json"], "along": ["hat"], "factors": ["hat"]},
     **{"attributes": ["table.csv"], "data.held_out": ["3"], "training.device": ["cpu"]},
-    **{"loss.capacity": ["5"]},
+    **{"loss.capacity": ["5"], "data.binarise": ["true"]},
 }
 # What an option needs beside it, since alone it would change nothing.
-BESIDE = {"loss.capacity_steps": ["--capacity", "5"], "attributes": ["--data", "photos"]}
+BESIDE = {
+    "loss.capacity_steps": ["--capacity", "5"],
+    "attributes": ["--data", "photos"],
+}
 # What a task needs, whatever else is asked of it.
 NEEDED = {"interpolation": ["--image", "face.png", "photos/a.png"]}
 

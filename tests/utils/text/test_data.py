@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from utils.errors import UserError
-from utils.text.data import DataConfig, Streams, decode, encode, load_text
+from utils.text.data import DataConfig, Streams, cut, decode, encode, load_text
 from utils.text.preparation import encode_text, write
 
 
@@ -93,6 +93,28 @@ def test_the_last_tenth_is_for_validation(repository):
     assert text.alphabet == ["a", "b", "c"]
     assert (len(text.training), len(text.validation)) == (180, 21)
     assert np.concatenate([text.training, text.validation]).tolist() == [0, 1, 2] * 67
+
+
+@pytest.mark.parametrize(
+    ("test", "validation", "sizes"),
+    [
+        (0.0, 0.1, (900, 100, 0)),
+        (0.1, 0.1, (810, 90, 100)),
+        (0.5, 0.2, (400, 100, 500)),
+        (0.1, 0.0, (900, 0, 100)),
+        (0.0, 0.0, (1000, 0, 0)),
+    ],
+)
+def test_what_is_tested_on_is_cut_off_before_all_else(test, validation, sizes, repository):
+    """A tenth of validation is one of the nine tenths that are left."""
+    write(repository / "data" / "some", *encode_text(["abcd" * 250]), "codes")
+    data = DataConfig("some", validation_share=validation, test_share=test)
+    text = load_text(data)
+    parts = text.training, text.validation, text.test
+    assert tuple(map(len, parts)) == sizes
+    assert np.concatenate(parts).tolist() == [0, 1, 2, 3] * 250
+    assert text.fingerprint() == load_text(DataConfig("some")).fingerprint()
+    assert "".join(cut("abcd" * 250, data)) == "abcd" * 250
 
 
 def test_codes_are_places_in_the_alphabet():

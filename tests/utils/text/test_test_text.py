@@ -14,8 +14,7 @@ from models.lstm.train import Config
 from tests.helpers.comparing import rows
 from tests.helpers.text_commands import TEST, TRAIN, small
 from utils import files
-from utils.text.data import DataConfig, Text, cut, load_text
-from utils.text.preparation import encode_text, write
+from utils.text.data import Text
 from utils.text.streaming import score_stream
 from utils.text.testing import load_text_model
 from utils.training import checkpoint
@@ -36,29 +35,7 @@ def texts(repository):
     return repository
 
 
-@pytest.mark.parametrize(
-    ("test", "validation", "sizes"),
-    [
-        (0.0, 0.1, (900, 100, 0)),
-        (0.1, 0.1, (810, 90, 100)),
-        (0.5, 0.2, (400, 100, 500)),
-        (0.1, 0.0, (900, 0, 100)),
-        (0.0, 0.0, (1000, 0, 0)),
-    ],
-)
-def test_what_is_tested_on_is_cut_off_before_all_else(test, validation, sizes, repository):
-    """A tenth of validation is one of the nine tenths that are left."""
-    write(repository / "data" / "some", *encode_text(["abcd" * 250]), "codes")
-    data = DataConfig("some", validation_share=validation, test_share=test)
-    text = load_text(data)
-    parts = text.training, text.validation, text.test
-    assert tuple(map(len, parts)) == sizes
-    assert np.concatenate(parts).tolist() == [0, 1, 2, 3] * 250
-    assert text.fingerprint() == load_text(DataConfig("some")).fingerprint()
-    assert "".join(cut("abcd" * 250, data)) == "abcd" * 250
-
-
-def test_a_text_of_another_end_is_another(repository):
+def test_a_text_of_another_end_is_another():
     codes = np.arange(4)
     whole = Text(list("abcd"), codes[:2], codes[2:3], codes[3:])
     other = Text(list("abcd"), codes[:2], codes[2:3], codes[:1])
