@@ -94,10 +94,6 @@ class VAEConfig(Config):
     idle: ClassVar = {
         ("data", "images"): (lambda config: config.data.data is not None, WHOLE),
         ("data", "held_out"): (lambda config: config.data.data is not None, WHOLE),
-        ("data", "binarise"): (
-            lambda config: config.data.data is not None or config.data.dataset == "faces",
-            "but with --dataset mnist, or another one of digits",
-        ),
         ("loss", "beta_warmup"): (lambda config: config.loss.beta == 0, "with --beta 0"),
         ("loss", "capacity"): (
             lambda config: config.loss.beta == 0 or config.loss.objective != "beta_vae",
@@ -112,17 +108,20 @@ class VAEConfig(Config):
 
 def build_model(shape: Shape, config: VAEConfig) -> VAE:
     """Builds the network for pictures of a shape (C, H, W). SettingError where there is none."""
-    if config.data.binarise and config.data.bits != 1:
+    data, ladder = config.data, config.model.network == "ladder"
+    if data.binarise and (data.data is not None or data.dataset == "faces"):
+        what = data.data or data.dataset
+        raise SettingError(f"binarise is for data sets of digits, not for {what}: leave it out")
+    if data.binarise and data.bits != 1:
         raise SettingError(
-            f"binarise makes pixels of two values, but bits is {config.data.bits}: take bits 1"
+            f"binarise makes pixels of two values, but bits is {data.bits}: take bits 1"
         )
-    ladder = config.model.network == "ladder"
     if config.loss.objective == "beta_tcvae" and ladder:
         raise SettingError(
             "objective beta_tcvae needs latents that are drawn independently, those of network "
             "ladder are not: take objective beta_vae, or network digits"
         )
-    levels = 2**config.data.bits if config.loss.likelihood == "categorical" else None
+    levels = 2**data.bits if config.loss.likelihood == "categorical" else None
     return (LadderVAE if ladder else VAE)(shape, config.model, levels)
 
 

@@ -30,10 +30,11 @@ from benchmarks.record import (
     read_records,
     round_numbers,
 )
-from benchmarks.studies.measure import TEXT, choose_measure
+from benchmarks.studies.measure import choose_measure
 from utils import files
 from utils.errors import UserError, command
 from utils.files import show
+from utils.text.training import TEXT_KINDS
 from utils.training import checkpoint
 
 SHIPPED = sorted(file.stem for file in (files.ROOT / "pretrained").glob("*.pt"))
@@ -65,12 +66,12 @@ def main(argv: list[str] | None = None) -> None:
     meaning = f"shipped checkpoint whose command is trained: {', '.join(SHIPPED)}"
     parser.add_argument("--what", choices=SHIPPED, metavar="NAME", help=meaning)
     add_number(parser, "--seeds", 3, "seeds, from 0 on")
-    what = f"cut off a test text of a tenth, as a run of {', '.join(TEXT)} can"
+    what = f"cut off a test text of a tenth, as a run of {', '.join(TEXT_KINDS)} can"
     parser.add_argument("--test", action="store_true", help=what)
     args = parser.parse_args(argv)
     if args.what is None and not args.quick:
         raise UserError(f"--what is missing: one of {', '.join(SHIPPED)}")
-    if args.test and (args.what or QUICK).split("_")[0] not in TEXT:
+    if args.test and (args.what or QUICK).split("_")[0] not in TEXT_KINDS:
         raise UserError(f"--test is for texts, not for {args.what or QUICK}")
     find_mnist()
     find_raw_data("tinyshakespeare.txt")

@@ -12,11 +12,11 @@ from PIL import Image
 from torch.distributions import Categorical
 
 import main
-from utils.config import read_config
+from utils.config import override, read_config
 from utils.files import ROOT
 from utils.images.data import Images, Rows
 from utils.training import checkpoint
-from vae.data import load_pictures, load_unseen, load_validation
+from vae.data import binarise, load_pictures, load_unseen, load_validation
 from vae.ladder import LadderVAE
 from vae.latents import (
     build_manifold,
@@ -283,9 +283,50 @@ def test_faces_and_digits_with_other_likelihoods_and_bits(repository, capsys):
     assert "bits per dimension" in capsys.readouterr().out
 
 
+def test_binarised_pixels_are_white_with_their_value_as_the_probability():
+    """All bytes, 4,000 times each: three standard deviations of the share and some more."""
+    pixels = np.tile(np.arange(256, dtype=np.uint8), (4000, 1)).reshape(4000, 1, 16, 16)
+    images = Images(pixels, "bytes", bits=1)
+    drawn = binarise(images, seed=3)
+    assert set(np.unique(drawn.pixels)) == {0, 255}
+    p = torch.arange(256) / 255
+    shares = drawn.floats().mean(dim=0).flatten()
+    assert (shares - p).abs().max() < 5 * (p * (1 - p)).max().sqrt() / 4000**0.5
+    assert (shares[0], shares[-1]) == (0, 1), "black and white stay what they are"
+    assert np.array_equal(binarise(images, seed=3).pixels, drawn.pixels)
+    assert not np.array_equal(binarise(images, seed=4).pixels, drawn.pixels)
+    assert np.array_equal(binarise(images.take(slice(1500)), seed=3).pixels, drawn.pixels[:1500])
+    assert images.pixels is pixels, "what was given stays"
+
+
+def test_a_binarised_set_is_the_same_wherever_it_is_read():
+    """Training, validation and test pictures are those of the grey set, drawn once."""
+    config = override(
+        read_config(ROOT / "vae" / "mnist.json", VAEConfig),
+        {("data", "dataset"): "digits", ("data", "bits"): 1},
+    )
+    grey, data = config.data, replace(config.data, binarise=True)
+    training, validation = load_pictures(data, "digits")
+    again = load_validation(data, (1, 28, 28))
+    assert np.array_equal(validation.read(), again.read())
+    for drawn, of in (
+        (training, load_pictures(grey, "digits")[0]),
+        (validation, load_validation(grey, (1, 28, 28))),
+        (load_unseen(data), load_unseen(grey)),
+    ):
+        assert drawn.source.endswith(", binarised")
+        assert len(drawn) == len(of)
+        assert np.array_equal(drawn.read() > of.pixels, (drawn.read() == 255) & (of.pixels < 255))
+        assert (drawn.read()[of.pixels == 0] == 0).all()
+        assert (drawn.read()[of.pixels == 255] == 255).all()
+        assert drawn.floats().mean() == pytest.approx(float(of.pixels.mean() / 255), abs=0.01)
+
+
 MISTAKES = {
     "no bits": ("--dataset digits --bits 0", "--bits is '0', not a whole number >= 1 <= 8"),
     "too many bits": ("--dataset mnist --bits 9", "--bits is '9', not a whole number"),
+    "two values of 16": ("--dataset digits --binarise true", "but bits is 4: take bits 1"),
+    "binarised faces": ("--bits 1 --binarise true --images 9", "of digits, not for faces: leave"),
     "many latents": ("--task manifold --ckpt_name five", "five has 5 latents, not 2"),
     "network": (
         "--dataset digits --network higgins",
