@@ -105,6 +105,39 @@ def seeds(kind: str, *names: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+NO_RACE = (
+    "The record is not taken yet; that command takes it, in half an hour to an hour a track.\n"
+)
+
+
+def two_cores() -> str:
+    """Makes the table of the two-core record: the last session of each configuration."""
+    if not (RECORDS / "two_cores.csv").is_file():
+        return NO_RACE
+    rows = read_record("two_cores")
+    columns = "track | settings | seeds | seconds | processor seconds | nats | of today's time | on"
+    lines = [f"| {columns} |", "|---" * 8 + "|"]
+    for track, config in dict.fromkeys((row["track"], row["config"]) for row in rows):
+        own = [row for row in rows if (row["track"], row["config"]) == (track, config)]
+        session = max(row["session"] for row in own)
+        own = [row for row in own if row["session"] == session]
+        today = [
+            float(row["seconds"])
+            for row in rows
+            if (row["track"], row["config"], row["session"]) == (track, "tinyshakespeare", session)
+        ]
+        seconds, busy = (
+            [float(row[key]) for row in own] for key in ("seconds", "processor_seconds")
+        )
+        late = sum(row["reached"] != "yes" for row in own)
+        share = f"{statistics.mean(seconds) / statistics.mean(today):.2f}" if today else "-"
+        cells = [track, f"`{config}`", str(len(own)), summarise(seconds, digits(0))]
+        cells[3] += f", {late} of them not there" if late else ""
+        cells += [summarise(busy, digits(0)), summarise([float(r["nats"]) for r in own], digits(4))]
+        lines.append(f"| {' | '.join([*cells, share, own[0]['processor']])} |")
+    return "\n".join(lines) + "\n"
+
+
 NO_CARD = (
     "No GPU was at hand: nothing here is measured yet. On a machine with one, the command above\n"
 )
@@ -151,6 +184,7 @@ TABLES: dict[str, dict[str, Table]] = {
     "text.md": {
         "floors of the default text": lambda: text_floors("default"),
         "floors of tinyshakespeare": lambda: text_floors("tinyshakespeare"),
+        "the two-core record": two_cores,
     },
 }
 
