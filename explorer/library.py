@@ -6,8 +6,10 @@ path is ever made of what it says. The models used last stay in memory.
 
 import importlib
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,13 @@ def look(path: Path) -> tuple[str, str, str, int] | None:
         return None
 
 
+def is_name(name: str) -> bool:
+    """Tells whether a folder is named as runs are: what is beside them, .mine.preparing, is not."""
+    with suppress(UserError):
+        return bool(files.check_name(name, "the run's name"))
+    return False
+
+
 class Library:
     """Lists runs, and loads their models when they are asked for."""
 
@@ -68,30 +77,44 @@ class Library:
 
     def entries(self) -> dict[str, Entry]:
         """Lists all runs, shipped ones first."""
-        found = {}
-        for file in sorted((files.ROOT / "pretrained").glob("*.pt")):
-            if known := look(file):
-                found[file.stem] = Entry(file.stem, *known)
-        for folder in self.folders():
-            epochs = sorted(file.stem for file in folder.glob("*.pt"))
-            names = [e.removeprefix("epoch_").lstrip("0") for e in epochs]
-            if epochs and (known := look(folder / f"{epochs[0]}.pt")):
-                found[folder.name] = Entry(folder.name, *known, epochs=tuple(names))
-        return dict(list(found.items())[:MOST_RUNS])
+        shipped = sorted(file.stem for file in (files.ROOT / "pretrained").glob("*.pt"))
+        names = dict.fromkeys([*shipped, *(folder.name for folder in self.folders())])
+        found = ((name, self.entry(name)) for name in names)
+        return {name: entry for name, entry in islice(found, MOST_RUNS) if entry}
 
-    def folders(self) -> list[Path]:
-        """Lists the folders of runs, the user's own first: one of a name stands for all."""
+    def entry(self, name: str) -> Entry | None:
+        """Looks at one run: a folder of the user's, else a shipped file. None where it is none."""
+        if not is_name(name):
+            return None
+        folder = files.find("checkpoints", name)
+        epochs = sorted(file.stem for file in folder.glob("*.pt"))
+        if epochs:
+            names = tuple(epoch.removeprefix("epoch_").lstrip("0") for epoch in epochs)
+            known = look(folder / f"{epochs[0]}.pt")
+            return Entry(name, *known, epochs=names) if known else None
+        known = look(files.ROOT / "pretrained" / f"{name}.pt")
+        return Entry(name, *known) if known else None
+
+    def folders(self, *, training: bool = False) -> list[Path]:
+        """Lists the folders of runs: one of a name, the user's own, stands for all.
+
+        With `training` those that a process has been training, which may not be there yet.
+        """
         places = dict.fromkeys((files.output("checkpoints"), files.ROOT / "checkpoints"))
-        found = {path.name: path for place in reversed(places) for path in place.glob("*/")}
+        if training:
+            owners = (file for place in reversed(places) for file in place.glob(".*.owner"))
+            paths = (file.with_name(file.stem.removeprefix(".")) for file in owners)
+        else:
+            paths = (path for place in reversed(places) for path in place.glob("*/"))
+        found = {path.name: path for path in paths if is_name(path.name)}
         return [found[name] for name in sorted(found)]
 
     def find(self, run: str, kinds: tuple[str, ...]) -> tuple[Entry, str | None]:
         """Finds a run and its epoch in the list. UserError says what is there."""
         name, _, epoch = run.partition("@")
-        entries = self.entries()
-        entry = entries.get(name)
+        entry = self.entry(name)
         if entry is None or entry.kind not in kinds:
-            there = ", ".join(name for name, e in entries.items() if e.kind in kinds)
+            there = ", ".join(name for name, e in self.entries().items() if e.kind in kinds)
             raise UserError(f"there is no run {run!r:.60} here: choose one of {there}")
         if epoch and epoch not in entry.epochs:
             there = ", ".join(entry.epochs) or "one epoch only"

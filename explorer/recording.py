@@ -89,7 +89,7 @@ def ask_runs(lecture: Lecture, library: Library) -> Questions:
         return
     found = yield "there", {}
     del found["there"][MOST_TRAININGS:]  # of the answer that is recorded
-    for run in found["there"]:
+    for run, _ in found["there"]:
         yield "history", {"run": run}
         yield "protocol", {"run": run}
 

@@ -4,10 +4,13 @@ import csv
 import io
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from explorer.library import Library
+from filelock import FileLock, Timeout
+
+from explorer.library import MOST_RUNS, Library
 from explorer.web import Query
 from utils import files
 from utils.errors import UserError
@@ -31,14 +34,22 @@ def read_small(path: Path) -> str:
 
 
 def read_history(folder: Path) -> dict[str, list[float | None]]:
-    """Reads history.csv as columns, as many epochs as can be shown."""
-    rows = list(csv.DictReader(io.StringIO(read_small(folder / "history.csv"))))[:MOST_ROWS]
+    """Reads history.csv as columns; of more epochs than can be shown every second, third, ...
+
+    None stands for what is no number, or infinite. UserError where it is no table.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_small(folder / "history.csv"))))
+    except csv.Error:
+        file = files.show(folder / "history.csv")
+        raise UserError(f"{file} is no table any more: train again") from None
+    rows = rows[:: -math.ceil(len(rows) / MOST_ROWS) or 1][::-1]  # the last is always among them
     names = list(rows[0]) if rows else []
 
-    def number(value: str | None) -> float | None:
+    def number(value: Any) -> float | None:
         try:
             found = float(value or "")
-        except ValueError:
+        except (ValueError, TypeError):
             return None
         return found if math.isfinite(found) else None
 
@@ -56,37 +67,56 @@ def read_protocol(text: str) -> list[list[tuple[str, str]]]:
     return passages
 
 
-def trained(library: Library) -> dict[str, Path]:
-    """Lists the folders of runs that have a history."""
-    return {path.name: path for path in library.folders() if (path / "history.csv").is_file()}
+def is_training(folder: Path) -> bool:
+    """Tells whether a process is training a run: one that was killed has left a file, no lock."""
+    if not folder.with_name(f".{folder.name}.owner").is_file():
+        return False
+    held = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        held.acquire(timeout=0)
+    except (Timeout, OSError):  # or there are no locks here
+        return True
+    held.release()
+    return False
+
+
+def trained(library: Library) -> dict[str, int]:
+    """Lists the runs that have a history, the newest first, and when that was written, in ns."""
+    written = {}
+    for folder in library.folders():
+        with suppress(OSError):
+            written[folder.name] = (folder / "history.csv").stat().st_mtime_ns
+    return dict(sorted(written.items(), key=lambda item: -item[1])[:MOST_RUNS])
 
 
 def list_trained(query: Query, library: Library) -> dict[str, Any]:
-    """Lists the runs that have a history, and those that are training now."""
+    """Lists the runs that have a history, each with what changes with it, and who trains now."""
     query.finish()
-    there = trained(library)
-    live = [run for run in there if (there[run].parent / f".{run}.owner").is_file()]
-    return {"there": list(there), "live": live}
+    live = [folder.name for folder in library.folders(training=True) if is_training(folder)]
+    there = [[run, str(changed)] for run, changed in trained(library).items()]
+    return {"there": there, "live": sorted(live)}
 
 
 def show_history(query: Query, library: Library) -> dict[str, Any]:
     """Gives the history of a run as columns."""
+    return {"columns": read_history(choose(query, library))}
+
+
+def choose(query: Query, library: Library) -> Path:
+    """Finds the folder of the run asked for. UserError where it has none with a history."""
     run = query.text("run", "", most=120)
     query.finish()
-    there = trained(library)
-    if run not in there:
+    if run not in trained(library):
         raise UserError(f"there is no history of {run!r:.60}: train it, or choose another run")
-    return {"columns": read_history(there[run])}
+    return files.find("checkpoints", run)
 
 
 def show_protocol(query: Query, library: Library) -> dict[str, Any]:
     """Gives what a run wrote at each epoch of its protocol."""
-    run = query.text("run", "", most=120)
-    query.finish()
-    if run not in trained(library):
-        raise UserError(f"there is no protocol of {run!r:.60}: train it, or choose another run")
-    text = read_small(files.find("results", run) / "protocol.md")
-    return {"passages": read_protocol(text)}
+    folder = choose(query, library)
+    return {
+        "passages": read_protocol(read_small(files.find("results", folder.name) / "protocol.md"))
+    }
 
 
 ROUTES = {"there": list_trained, "history": show_history, "protocol": show_protocol}

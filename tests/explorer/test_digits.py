@@ -319,7 +319,7 @@ def test_a_slider_moves_along_both_ways(page):
     slider.press("End")
     page.wait_for_url(re.compile("step=100"))
     page.wait_for_selector("[aria-valuetext^='100 percent; linear: length']")
-    texts = page.locator(".pair .read").all_inner_texts()
+    texts = page.locator(".pair .says").all_inner_texts()
     assert texts[0] == texts[1]
     assert page.locator(".curve").count() == 2
 

@@ -1,13 +1,16 @@
 """What the views compute: units and their scores, weights of attention, gradients, histories."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 pytest.importorskip("starlette", reason="needs the extra explore: starlette is not installed")
 
+from explorer import library
 from explorer.library import Library
 from explorer.units import (
     choose,
@@ -19,6 +22,7 @@ from explorer.units import (
     score_units,
     search_group,
 )
+from explorer.views import runs
 from explorer.views.attention import weigh_heads
 from explorer.views.cells import list_known
 from explorer.views.reach import describe_reach, grow_tree, measure_gradient
@@ -26,6 +30,8 @@ from explorer.views.runs import read_history, read_protocol
 from explorer.web import Query
 from models.lstm.modules import step
 from tests.helpers.small_models import ALPHABET, MODELS, small_models
+from utils import files
+from utils.errors import UserError
 from utils.text.data import decode
 
 
@@ -204,3 +210,66 @@ def test_a_protocol_is_read():
         [("prompt", "the"), ("original", " old"), ("epoch 1", " a")],
         [("epoch 10", "")],
     ]
+
+
+def write_history(folder, rows):
+    folder.mkdir(parents=True)
+    lines = ["epoch,val_nats", *(f"{epoch},{value}" for epoch, value in rows)]
+    (folder / "history.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch):
+    """Gives an empty folder of runs, in which nothing of the project is."""
+    monkeypatch.setattr(files, "ASKED", tmp_path)
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    return tmp_path / "checkpoints"
+
+
+def ask(route, **asked):
+    return runs.ROUTES[route](Query(asked), Library())
+
+
+def test_of_a_long_training_the_last_epoch_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "MOST_ROWS", 4)
+    write_history(tmp_path / "long", [(epoch, 1 / epoch) for epoch in range(1, 11)])
+    assert read_history(tmp_path / "long")["epoch"] == [1, 4, 7, 10]
+
+
+def test_a_history_that_is_no_table_is_one_line(tmp_path):
+    (tmp_path / "history.csv").write_bytes(bytes(range(256)) * 4)
+    with pytest.raises(UserError, match=r"history.csv is no table any more: train again"):
+        read_history(tmp_path)
+
+
+def test_runs_are_listed_the_newest_first(checkpoints):
+    for age, name in enumerate(["new", "old", "a,comma", ".new.preparing"]):
+        write_history(checkpoints / name, [(1, 2.0)])
+        os.utime(checkpoints / name / "history.csv", ns=(0, 10**9 * (9 - age)))
+    (checkpoints / "none").mkdir()
+    there = ask("there")["there"]
+    assert there == [["new", str(9 * 10**9)], ["old", str(8 * 10**9)]]
+    assert ask("history", run="old") == {"columns": {"epoch": [1], "val_nats": [2]}}
+    for name in ("none", "a,comma", "..", "../checkpoints/new"):
+        with pytest.raises(UserError, match="there is no history of"):
+            ask("history", run=name)
+
+
+def test_who_trains_is_told_from_who_was_killed(checkpoints):
+    """A training has the lock, though nothing else of it may be there yet; a killed one has not."""
+    checkpoints.mkdir()
+    for name in ("first", "killed"):
+        (checkpoints / f".{name}.owner").write_text("process 1", encoding="utf-8")
+    with FileLock(checkpoints / ".first.lock"):
+        assert ask("there") == {"there": [], "live": ["first"]}
+    assert ask("there")["live"] == []
+
+
+def test_one_run_of_many_is_found_without_looking_at_the_others(checkpoints, monkeypatch):
+    looked = []
+    monkeypatch.setattr(library, "look", lambda path: looked.append(path.parent.name))
+    for name in ("a", "b", "c"):
+        (checkpoints / name).mkdir(parents=True)
+        (checkpoints / name / "best.pt").touch()
+    assert Library().entry("b") is None
+    assert looked == ["b"]

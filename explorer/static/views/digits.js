@@ -50,7 +50,7 @@ async function showMap(page, begin, asking, error) {
   const across = el("div", { class: "ticks across", "aria-hidden": "true" }), up = el("div", { class: "ticks up", "aria-hidden": "true" });
   const map = el("div", { class: "map", tabindex: "0", role: "slider", "aria-roledescription": "map of two latents", "aria-label": "Place on the map",
     "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": state.x }, plane, ring);
-  const read = line("read"), hint = line(), table = el("tbody");
+  const read = line("says"), hint = line(), table = el("tbody");
   plane.setAttribute("aria-hidden", "true");
   begin("A digit at every place", "Two latents make a plane, and the decoder draws whatever is under the pointer. The grid holds the percentiles of the prior: " +
     "each square is the same share of all that this model draws. See what lies between a 4 and a 9.",
@@ -110,7 +110,7 @@ const WIDTH = 330, HEIGHT = 160, LEFT = 34, BOTTOM = 24;
 async function showWays(page, begin, asking, error) {
   const { state } = page, names = ["linear", "spherical"];
   const strips = names.map((name) => picture("strip", `nine steps of the ${name} way`, 9));
-  const larges = names.map((name) => picture("large", `the ${name} way at this step`)), reads = names.map(() => line("read"));
+  const larges = names.map((name) => picture("large", `the ${name} way at this step`)), reads = names.map(() => line("says"));
   const now = el("i", { class: "at" }), chart = el("div", { class: "chart small" }), middles = line();
   const slide = el("input", { type: "range", min: 0, max: 100, value: state.step, "aria-label": "Step of both ways", oninput: () => page.set({ step: slide.value }) });
   const from = seed(page, "a", "From seed"), to = seed(page, "b", "To seed");
@@ -171,7 +171,7 @@ async function showWays(page, begin, asking, error) {
 async function showLadder(page, begin, asking, error) {
   const { state } = page;
   const digit = picture("large", "the digit"), spread = picture("large warm", "where its variants differ"), anew = picture("variants", "its variants", 5, 3);
-  const read = line("read"), count = line(), measured = line();
+  const read = line("says"), count = line(), measured = line();
   const which = seed(page, "seed", "Digit of seed"), layers = el("div", { class: "layers", role: "group", "aria-label": "The layer that is drawn anew" });
   begin("What each layer of a ladder holds", "This digit is made of latents in three layers. Choose one: it is drawn anew from the prior, the others stay as they are. " +
     "See that the top says most of which digit it is, and those below how it is written.",
@@ -207,7 +207,7 @@ async function showLadder(page, begin, asking, error) {
 async function showCode(page, begin, asking, error) {
   const { state } = page;
   const large = picture("large", "the digit of this code"), original = picture("large", "the test digit");
-  const read = line("read"), label = line("read"), length = line(), why = line(), rows = el("div", { class: "rows" });
+  const read = line("says"), label = line("says"), length = line(), why = line(), rows = el("div", { class: "rows" });
   const tested = sheet("Test digit", original, label), number = seed(page, "number", "Seed, or its row");
   tested.hidden = true;
   begin("Turn a code", "The decoder draws a digit from a few numbers. Slide one, or click a picture: the others follow. " +
