@@ -306,10 +306,13 @@ def test_of_many_places_only_the_last_is_asked_for(page):
         for (let n = 0; n < 60; n++) map.dispatchEvent(new PointerEvent("pointermove",
         { pointerType: "mouse", clientX: box.left + 100 + 5 * n, clientY: box.top + 200 })); }"""
     )
-    page.wait_for_load_state("networkidle")
+    x = page.locator(".map").get_attribute("aria-valuenow")
+    page.wait_for_function(
+        "part => performance.getEntriesByType('resource').some(one => one.name.includes(part))",
+        arg=f"x={x}&",
+    )
     points = [url for url in page.asked if "/point?" in url]
     assert 1 <= len(points) <= 3
-    x = page.locator(".map").get_attribute("aria-valuenow")
     assert f"x={x}&" in points[-1]
 
 
