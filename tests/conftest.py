@@ -21,8 +21,8 @@ for number, usual in {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG
         signal.signal(getattr(signal, number), usual)
 torch.set_num_threads(1)  # small models: a second thread only waits for the first
 
-# How many cases tests/test_fuzz.py tries: --hypothesis-profile takes another of these names.
-for profile, cases in {"short": 40, "whole": 2500, "commands": 100}.items():
+# How many cases tests/test_fuzz*.py try: --hypothesis-profile takes another of these names.
+for profile, cases in {"short": 40, "some": 400, "whole": 2500, "commands": 100}.items():
     settings.register_profile(
         profile,
         max_examples=cases,
@@ -67,6 +67,15 @@ def every_run(tmp_path_factory):
         patch.setattr(files, "ROOT", root)
         small_repository(root)
     return root
+
+
+@pytest.fixture(scope="module")
+def as_commands(every_run, tmp_path_factory, request):
+    """Makes a copy of it to fuzz in. Gives whether cases are to be real commands."""
+    from tests.helpers.fuzzing import work_in_copy
+
+    real = request.config.getoption("--hypothesis-profile") == "commands"
+    yield from work_in_copy(every_run, tmp_path_factory.mktemp("fuzz"), real)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from utils.errors import UserError, hold_signals, say, speaks
+from utils.places import WAY, choose_own, make_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("data", "checkpoints", "results")  # folders that are written to
@@ -64,30 +65,16 @@ def choose_output(asked: str | Path | None, root: Path) -> dict[str, Path]:
     """Chooses the folder of each part: below --output-dir, else below $VARIABLE.
 
     Without either that is the project, and for what cannot be written there (a teacher installed it
-    for all) a folder in the user's home. UserError where that is no folder, or a read-only one.
-    What dead processes left there is removed.
+    for all) a folder of the user's (places.py). UserError where that is no folder, or a read-only
+    one. What dead processes left there is removed.
     """
     closed = [part for part in PARTS if not is_open(root, part)]
     if not (asked or closed):
         return sweep({part: root / part for part in PARTS})
-    way = "--output-dir DIR takes another"
-    try:
-        chosen = Path(asked or Path("~", root.name)).expanduser()
-    except RuntimeError:
-        raise UserError(f"{asked or '~'} is no home that this system knows: {way}") from None
-    if chosen.exists() and not chosen.is_dir():
-        raise UserError(f"{chosen} is a file, results go to a folder: {way}")
-    try:
-        chosen.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        made = f"{chosen} cannot be made ({problem.strerror}): {way}"
-        first = "" if asked else f"{root} cannot be written to, and "
-        raise UserError(f"{first}{made}") from None
-    if not os.access(chosen, os.W_OK):
-        raise UserError(f"{chosen} cannot be written to: {way}")
+    chosen, lasting = (make_folder(Path(asked)), "") if asked else choose_own(root)
     if not asked and speaks():
         what = root if len(closed) == len(PARTS) else f"{'/, '.join(closed)}/ of {root}"
-        say(f"note: {what} cannot be written to: output goes to {chosen} ({way})")
+        say(f"note: {what} cannot be written to: output goes to {chosen}{lasting} ({WAY})")
     chosen = chosen.resolve()
     return sweep({part: (chosen if asked or part in closed else root) / part for part in PARTS})
 

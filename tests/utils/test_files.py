@@ -5,9 +5,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -441,13 +443,39 @@ def test_what_cannot_be_written_to_goes_to_the_home_and_one_line_says_so(
     assert f"{what} cannot be written to: output goes to {home} (--output-dir DIR" in line
 
 
-def test_where_nothing_can_be_written_what_is_there_is_still_found(
-    repository, read_only, tmp_path, monkeypatch
-):
+@pytest.fixture
+def homeless(read_only, tmp_path, monkeypatch):
+    """Closes the whole repository, puts a file in place of the home; gives a temporary folder."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "file"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     read_only("", "data")
+    return tmp_path / "temporary"
+
+
+def test_without_a_home_output_goes_to_one_temporary_folder(repository, homeless, capsys):
+    folder = files.output("results").parent
+    assert folder.parent == homeless
+    assert folder.name.startswith(repository.name)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{repository} cannot be written to: output goes to {folder}, which may vanish" in line
+    files.choose_output.cache_clear()
+    assert files.output("results").parent == folder  # the next command's, too
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="on Windows it is the user's own")
+def test_a_temporary_folder_of_somebody_else_is_not_written_to(homeless, monkeypatch):
+    monkeypatch.setattr(Path, "lstat", lambda path: SimpleNamespace(st_uid=os.getuid() + 1))
+    with pytest.raises(UserError, match=r" cannot be written to, and .*--output-dir DIR takes"):
+        files.output("results")
+
+
+def test_where_nothing_can_be_written_what_is_there_is_still_found(
+    repository, homeless, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(homeless.parent / "file"))
     (repository / "data" / "tale").mkdir()
     assert files.find("data", "tale") == repository / "data" / "tale"
     with pytest.raises(UserError, match="--output-dir DIR takes another"):

@@ -17,10 +17,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import show
+from utils.files import open_plain, show
 
 SHAPES = "(N, H, W), (N, H, W, 3), (N, H, W, 1), (N, 3, H, W) or (N, 1, H, W)"
 MOST_NAMES = 1000  # arrays of a .npz that are looked at
+LARGEST = 10**9  # bytes of one that says something of pictures
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -190,7 +191,7 @@ def read_columns(path: Path, pictures: int) -> dict[str, list[str]]:
     """
     columns: dict[str, list[str]] = {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_plain(path) as file, np.load(file, allow_pickle=False) as arrays:
             headers = {name: _read_member(arrays, name) for name in arrays.files[:MOST_NAMES]}
             titles = [name for name, header in headers.items() if _is_words(header)]
             for name, header in headers.items():
@@ -206,6 +207,8 @@ def read_columns(path: Path, pictures: int) -> dict[str, list[str]]:
                     names = arrays[fitting[0]].astype(str).tolist() if fitting else names
                 for title, cells in zip(names, array.T.tolist(), strict=True):
                     columns[title] = [str(cell) for cell in cells]
+    except UserError:
+        raise
     except Exception as problem:  # zipfile, zlib and numpy each raise their own
         raise UserError(f"{show(path)} cannot be read ({type(problem).__name__})") from None
     return columns
@@ -216,11 +219,11 @@ def _is_words(header: Header | None) -> bool:
 
 
 def _read_member(arrays: np.lib.npyio.NpzFile, name: str) -> Header | None:
-    """Reads the header of one array of a .npz; None where it has none, or holds objects."""
+    """Reads the header of one array of a .npz; None where it has none, holds objects or is vast."""
     try:
         member = name if name in arrays.zip.namelist() else f"{name}.npy"
         with arrays.zip.open(member) as file:
             header = _read_header(file)
     except ValueError:
         return None
-    return None if header.dtype.hasobject else header
+    return None if header.dtype.hasobject or header.bytes > LARGEST else header

@@ -43,10 +43,10 @@ def add_attributes(images: Images, data: Path, asked: str | None = None) -> Imag
                 raise UserError(f"{name}: {problem}") from None
             print(f"note: {name} gives no attributes: {problem}")
             continue
-        lines = attributes.describe()
-        lines[PRINTED:] = [f"and {len(lines) - PRINTED} more"] * (len(lines) > PRINTED)
         print(f"attributes of {images.source}, from {name}:")
-        print("\n".join(f"  {line}" for line in [*lines, *left_out, *notes]))
+        for lines in (attributes.describe(), left_out, notes):
+            lines[PRINTED:] = [f"and {len(lines) - PRINTED} more"] * (len(lines) > PRINTED)
+            print("".join(f"  {line}\n" for line in lines), end="")
         return replace(images, attributes=attributes)
     return images
 

@@ -8,6 +8,7 @@ a column for the names, words apart. Names may be written with or without folder
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -20,6 +21,7 @@ from utils.words import count
 
 DELIMITERS = "\t,;"
 LARGEST = 10**9  # bytes of a table
+MOST = 10_000  # columns of it
 Columns = dict[str, Sequence[str]]
 
 
@@ -93,9 +95,10 @@ def _decode(content: bytes) -> str:
 
 
 def check_header(names: Sequence[str]) -> None:
-    twice = next((name for n, name in enumerate(names) if name in names[:n]), None)
-    if twice is not None:
-        raise UserError(f"two columns are called {twice!r:.80}: give each a name of its own")
+    if len(names) > MOST:
+        raise UserError(f"it has {len(names):,} columns: right would be {MOST:,} at most")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise UserError(f"two columns are called {twice[0]!r:.80}: give each a name of its own")
 
 
 def _fit_row(row: Sequence[str], length: int, number: int) -> Sequence[str]:

@@ -1,10 +1,13 @@
 """A prepared text as integer codes, cut into training, validation and test, and its batches."""
 
+import itertools
 import json
+import operator
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,12 +15,13 @@ import torch
 from utils import files
 from utils.config import key
 from utils.errors import UserError
-from utils.files import check_name, data_folder, find, lock, show, tidy
+from utils.files import check_name, data_folder, find, lock, open_plain, show, tidy
 from utils.text.preparation import BLOCK, RECORD, prepare
 from utils.training.fingerprint import Fingerprint, digest
 from utils.words import count
 
 Codes = TypeVar("Codes", np.ndarray, str)
+LARGE = 64 * BLOCK  # bytes of a file that is not read whole at once
 
 
 class TextModel(Protocol):
@@ -140,14 +144,15 @@ def find_text(name: str) -> Path:
     return folder
 
 
-def load(file: Path, kinds: str, dimensions: int, **how: Any) -> np.ndarray:
+def load(file: Path, kinds: str, dimensions: int, how: Literal["r"] | None = None) -> np.ndarray:
     """Loads an array of some kinds of numbers, or of "U", text. Raises anything where that fails.
 
-    A pipe would be waited for, and of nothing an array may hold 10^12 in a few bytes.
+    A pipe would be waited for, and of nothing an array may hold 10^12 in a few bytes. A large file
+    stays on the disk: what is looked at first may be wrong already.
     """
     if not file.is_file():
         raise ValueError(f"{file.name} is no file")
-    array = np.load(file, **how)
+    array = np.load(file, mmap_mode="r" if file.stat().st_size > LARGE else how)
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{file.name} holds several arrays")
     if array.dtype.kind not in kinds or array.ndim != dimensions:
@@ -155,31 +160,45 @@ def load(file: Path, kinds: str, dimensions: int, **how: Any) -> np.ndarray:
     return array
 
 
+def find_codes(one_hot: np.ndarray, vocabulary: int) -> Iterator[np.ndarray]:
+    """Yields the codes (T,) of one-hot vectors (T, V), in parts. ValueError for other rows."""
+    rows = max(1, BLOCK // vocabulary)
+    for part in (one_hot[start : start + rows] for start in range(0, len(one_hot), rows)):
+        codes = part.argmax(axis=1)
+        sound = part.shape[1] == vocabulary and np.count_nonzero(part) == len(part)
+        if not sound or (part[np.arange(len(part)), codes] != 1).any():
+            raise ValueError(f"a sample is not one-hot, of the alphabet's {vocabulary} characters")
+        yield codes
+
+
 def read(folder: Path) -> tuple[list[str], np.ndarray]:
     """Reads a prepared text's alphabet and codes (N,). UserError where it is not whole."""
     again = "prepare it again with data_preparation.py --text FILE --name " + folder.name
     try:
         own = folder.stat().st_ino
-        alphabet = [str(char) for char in load(folder / "alphabet.npy", "U", 1)]
+        array = load(folder / "alphabet.npy", "U", 1)
+        alphabet = [str(char) for char in array[: sys.maxunicode]]
         if (folder / "codes.npy").exists():
-            samples, codes = [], load(folder / "codes.npy", "ui", 1, mmap_mode="r")
+            samples, codes = [], load(folder / "codes.npy", "ui", 1, "r")
         else:
             samples = sorted(folder.glob("sample_*.npy"))
-            codes = [load(sample, "buif", 2).argmax(axis=1) for sample in samples]
-            codes = np.concatenate(codes).astype(np.int32)
+            parts = (find_codes(load(sample, "buif", 2), len(array)) for sample in samples)
+            codes = np.concatenate([*itertools.chain(*parts)]).astype(np.int32)
         characters = {char for char in alphabet if len(char) == 1 and char.encode("utf-8")}
-        sound = len(codes) > 0 and codes.min() >= 0 and int(codes.max()) < len(alphabet)
-        sound = sound and len(characters) == len(alphabet)  # each is one character, and once
-        record = {}  # earlier versions kept none
-        if (folder / RECORD).is_file() and (folder / RECORD).stat().st_size < BLOCK:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        expected = record.get("files", 1 if not samples else len(samples))
+        sound = len(characters) == len(array)  # each is one character, and once
+        record = {"characters": len(codes), "files": len(samples) or 1}
+        if (folder / RECORD).exists():  # earlier versions kept none
+            with open_plain(folder / RECORD) as file:
+                record |= {**json.loads(file.read(BLOCK))}
+        expected, length = operator.index(record["files"]), operator.index(record["characters"])
+        sound = sound and len(codes) == length
+        sound = sound and len(codes) > 0 and codes.min() >= 0 and int(codes.max()) < len(array)
         sound &= folder.stat().st_ino == own  # else it is partly one text, partly another
     except Exception as problem:  # numpy and zipfile each raise their own for a broken file
         raise UserError(f"{show(folder)} cannot be read ({problem}): {again}") from None
     if samples and len(samples) != expected:
         raise UserError(f"{show(folder)} has {len(samples):,} of its {expected:,} samples: {again}")
-    if not sound or len(codes) != record.get("characters", len(codes)):
+    if not sound:
         raise UserError(f"{show(folder)} does not fit its alphabet or its length: {again}")
     return alphabet, codes
 
