@@ -349,6 +349,38 @@ def test_an_array_of_10_to_the_12_nothings_is_not_looked_through(name, prepared)
         load_text(DataConfig(name="tale"))
 
 
+ONE_HOT = {
+    "of another alphabet": np.eye(9, dtype=np.uint8)[[0, 1]],
+    "of none": np.zeros((2, 16), np.uint8),
+    "of all": np.ones((2, 16), np.uint8),
+    "of two in one row": np.eye(16, dtype=np.uint8)[[0, 1]] + np.eye(16, dtype=np.uint8)[[1, 2]],
+    "none in one row, two in another": np.array([[0] * 16, [1, 1] + [0] * 14], np.uint8),
+    "of shares": np.full((2, 16), 1 / 16),
+    "scaled": 7 * np.eye(16, dtype=np.uint8)[[0, 1]],
+    "NaN": np.full((2, 16), np.nan),
+}
+
+
+@pytest.mark.parametrize("what", ONE_HOT)
+def test_a_sample_that_is_not_one_hot_is_no_text(what, prepared):
+    """Its largest number would be taken for the character, whatever it is."""
+    (prepared / "prepared.json").unlink()
+    np.save(prepared / "sample_0003.npy", ONE_HOT[what])
+    with pytest.raises(UserError, match="a sample is not one-hot, of the alphabet's 16 characters"):
+        load_text(DataConfig(name="tale"))
+
+
+def test_ten_gigabytes_of_nothing_are_no_sample_and_no_alphabet(prepared):
+    sample, alphabet = ((10**9, 16), "|u1"), ((10**9,), "<U4")
+    for name, (shape, kind) in (("sample_0003.npy", sample), ("alphabet.npy", alphabet)):
+        with open(prepared / name, "wb") as file:
+            header = {"descr": kind, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.truncate(file.tell() + 16 * 10**9)
+        with pytest.raises(UserError, match="prepare it again"):
+            load_text(DataConfig(name="tale"))
+
+
 def test_a_text_of_earlier_versions_has_no_record(prepared):
     (prepared / "prepared.json").unlink()
     assert len(load_text(DataConfig(name="tale")).alphabet) > 10

@@ -1,6 +1,9 @@
 """What is known of pictures: kinds of columns, tables of every form, names, how rows are found."""
 
+import io
+import os
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -279,3 +282,33 @@ def test_twenty_thousand_pictures_with_forty_attributes_take_a_second(tmp_path):
     found = add_attributes(pictures, tmp_path).attributes
     assert time.process_time() - began < 4  # 0.7 measured; of 200,000 pictures 7.5
     assert np.array_equal(found.values, cells == " 1")
+
+
+def test_a_table_of_too_many_columns_is_refused_at_once(tmp_path, capsys):
+    header = ",".join(["file", *(f"c{n}" for n in range(100_000))])
+    began = time.process_time()
+    with pytest.raises(UserError, match="it has 100,001 columns: right would be 10,000 at most"):
+        known(f"{header}\na.png,1\n", tmp_path)
+    assert time.process_time() - began < 2  # 0.1 measured; looking for names twice took minutes
+    columns = [f"c{n}" for n in range(99)]
+    rows = [",".join([name, *["7"] * 60, *[str(n)] * 39]) for n, name in enumerate(NAMES)]
+    known("\n".join([",".join(["file", *columns]), *rows]), tmp_path)
+    out = capsys.readouterr().out
+    assert out.count("left out") == 50
+    assert "and 10 more" in out
+
+
+def test_an_array_that_is_vast_or_no_file_says_nothing(tmp_path):
+    header = np.zeros(3, "<U3")
+    buffer = io.BytesIO()
+    np.save(buffer, header)
+    lie = buffer.getvalue().replace(b"'<U3'", b"'<U3000000000'").replace(b" " * 10 + b"\n", b" \n")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("name.npy", lie)
+        archive.writestr("age.npy", buffer.getvalue())
+    with pytest.raises(UserError, match="no attribute is left"):
+        add_attributes(images(), tmp_path, str(tmp_path / "a.npz"))
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.npz")
+        with pytest.raises(UserError, match="is a pipe, a socket or a device"):
+            add_attributes(images(), tmp_path, str(tmp_path / "pipe.npz"))
