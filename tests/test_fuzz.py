@@ -14,6 +14,7 @@ import json
 import os
 import struct
 import tempfile
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -231,11 +232,19 @@ def pictures(draw: st.DrawFn) -> bytes:
     return buffer.getvalue() if how == "whole" else draw(damaged(buffer.getvalue()))
 
 
+def zipped(content: bytes) -> bytes:
+    """An .npz of one array."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", content)
+    return buffer.getvalue()
+
+
 @st.composite
 def arrays(draw: st.DrawFn) -> bytes:
     """A .npy or .npz file of any shape and type, or a damaged one."""
     if draw(st.integers(0, 3)) == 0:
-        return draw(lies())
+        return draw(st.sampled_from([bytes, zipped]))(draw(lies()))
     shape = tuple(draw(st.lists(st.sampled_from([0, 1, 2, 3, 4, 9, 64]), max_size=5)))
     dtype = draw(st.sampled_from([np.uint8] * 5 + [np.float32, np.int64, bool, object, "U3"]))
     array = np.zeros(shape[:4], dtype=dtype)

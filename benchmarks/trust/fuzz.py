@@ -3,10 +3,12 @@
     python benchmarks/trust/fuzz.py            2,500 of each kind, 500 bad checkpoints of each model
     python benchmarks/trust/fuzz.py --quick    40 of each kind, 8 of each model
 
-The cases are those of tests/test_fuzz.py, which says what they are. A fault is an end other than
+The cases are those of tests/test_fuzz*.py, which say what they are. A fault is an end other than
 exit status 0 with nothing on stderr or 2 with one line: a traceback, a second line, a warning, a
 line of more than 300 characters, a character that a terminal obeys, more than 10 seconds of
 computing or a minute of waiting. The first one of a kind ends this command as an error.
+
+`--only checkpoints` takes the kinds whose name has this in it.
 """
 
 import json
@@ -24,15 +26,19 @@ from benchmarks.options import make_parser
 from utils import files
 from utils.errors import UserError, command
 
-TESTS = "tests/test_fuzz.py"
 KINDS = {
-    "configurations and options": "test_config_files",
-    "texts": "test_texts",
-    "pictures and arrays": "test_image_folders",
-    "checkpoints of other runs, cut or damaged": "test_checkpoints",
+    "configurations and options": "test_fuzz.py::test_config_files",
+    "texts": "test_fuzz.py::test_texts",
+    "pictures and arrays": "test_fuzz.py::test_image_folders",
+    "texts that others prepared": "test_fuzz_data.py::test_prepared_texts",
+    "tables of attributes": "test_fuzz_data.py::test_attribute_tables",
+    "what is no file": "test_fuzz_data.py::test_no_files",
+    "checkpoints, cut or damaged": "test_fuzz_checkpoints.py::test_checkpoints",
+    "runs of other runs' files": "test_fuzz_checkpoints.py::test_swapped_runs",
 }
+BAD = "test_fuzz_checkpoints.py::test_bad_checkpoints"
 MODELS = ("lstm", "tcn", "transformer", "palindrome", "gan", "aae", "vae", "ladder", "classifier")
-KINDS |= {f"bad checkpoints: {name}": f"test_bad_checkpoints[{name}]" for name in MODELS}
+KINDS |= {f"bad checkpoints: {name}": f"{BAD}[{name}]" for name in MODELS}
 
 
 def fuzz(kind: str, *, quick: bool) -> tuple[str, str]:
@@ -45,7 +51,7 @@ def fuzz(kind: str, *, quick: bool) -> tuple[str, str]:
         counts = Path(folder, "counts.json")
         profile = "short" if quick else "whole"
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", f"{TESTS}::{KINDS[kind]}", "-q", "--no-header",
+            [sys.executable, "-m", "pytest", f"tests/{KINDS[kind]}", "-q", "--no-header",
              f"--hypothesis-profile={profile}", f"--basetemp={folder}/pytest"],
             cwd=files.ROOT, capture_output=True, text=True, check=False,
             env=os.environ | {"FUZZ_COUNTS": str(counts), "OMP_NUM_THREADS": "1"},
@@ -60,14 +66,19 @@ def fuzz(kind: str, *, quick: bool) -> tuple[str, str]:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    args = make_parser(__doc__).parse_args(argv)
+    parser = make_parser(__doc__)
+    parser.add_argument("--only", default="", metavar="WORD", help="kinds with this in their name")
+    args = parser.parse_args(argv)
+    chosen = [kind for kind in KINDS if args.only in kind]
+    if not chosen:
+        raise UserError(f"--only {args.only}: no such kind, there are {', '.join(KINDS)}")
     with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
-        ends = list(workers.map(lambda kind: fuzz(kind, quick=args.quick), KINDS))
+        ends = list(workers.map(lambda kind: fuzz(kind, quick=args.quick), chosen))
     print("| kind | cases | worked | refused in one line | faults | minutes |")
     print("|---" * 6 + "|")
     for line, _ in ends:
         print(line)
-    if wrong := [kind for kind, (_, problem) in zip(KINDS, ends, strict=True) if problem]:
+    if wrong := [kind for kind, (_, problem) in zip(chosen, ends, strict=True) if problem]:
         print("\n".join(problem for _, problem in ends if problem))
         raise UserError(f"not every case ended well: {', '.join(wrong)}")
 

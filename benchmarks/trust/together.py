@@ -24,7 +24,7 @@ from PIL import Image
 
 from benchmarks.options import make_parser
 from benchmarks.trust.mutants import leave_out
-from benchmarks.trust.read_only import TRAININGS
+from benchmarks.trust.read_only import TRAININGS, name_run
 from utils import files
 from utils.errors import UserError, command
 from utils.text.data import read
@@ -36,11 +36,6 @@ DECODING = """import sys; import utils.images.files as files; import main
 files.load_images.__defaults__ = (64, 3, 0); raise SystemExit(main.main(sys.argv[1:]))"""
 LSTM = f"models/lstm/train.py {TRAININGS['models/lstm/train.py']}"
 LONG = LSTM.replace("epochs 1", "epochs 500")
-
-
-def name_run(script: str, run: str) -> str:
-    """Returns the command of a short training, as a run of that name."""
-    return f"{script} {TRAININGS[script]}".replace("--ckpt_name new", f"--ckpt_name {run}")
 
 
 class Project:

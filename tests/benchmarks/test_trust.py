@@ -89,8 +89,10 @@ def test_beside_others_and_without_leave_to_write(tool):
 
 
 def test_the_fuzzing_knows_every_kind():
-    """Those of tests/test_fuzz.py, and bad checkpoints of everything that can be trained."""
-    source = (REPOSITORY / "tests" / "test_fuzz.py").read_text(encoding="utf-8")
-    tests = set(re.findall(r"^def (test_\w+)", source, flags=re.MULTILINE))
+    """Those of tests/test_fuzz*.py, and bad checkpoints of everything that can be trained."""
+    tests = set()
+    for file in (REPOSITORY / "tests").glob("test_fuzz*.py"):
+        found = re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        tests |= {f"{file.name}::{name}" for name in found}
     assert {test.partition("[")[0] for test in fuzz.KINDS.values()} == tests
     assert set(fuzz.MODELS) == {*RUNS, "ladder", "classifier"}
