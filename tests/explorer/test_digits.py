@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from explorer.pictures import draw, pack, read_digits
 from explorer.views import digits as view
 from explorer.web import Query
 from models.aae.modules import Autoencoder, ModelConfig
-from tests.helpers.explorer import serving
 from utils import files
 from utils.errors import UserError
 from utils.images import mnist
@@ -29,12 +27,6 @@ from vae.latents import build_manifold, draw_latents
 @pytest.fixture(scope="module")
 def library():
     return Library()
-
-
-@pytest.fixture(scope="module")
-def client():
-    with serving() as client:
-        yield client
 
 
 def ask(route, library, **asked):
@@ -243,43 +235,15 @@ def test_ones_own_run_of_two_latents_has_a_map(tmp_path, monkeypatch):
     assert len(ask("code", library, run="mine")["rows"]) == 2
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="needs the extra browser: playwright is not installed"
-    )
-    if CHROMIUM is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser, client):
-    """Gives a page that opens a room of the view, and notes what it asks for and complains of."""
-    context = browser.new_context(viewport={"width": 1000, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.asked, page.said = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda problem: page.said.append(str(problem)))
-    page.opens = lambda state="": (
-        page.goto(f"{client.address}#digits{state}"),
-        page.wait_for_selector("[data-ready=digits]"),
-    )
-    yield page
+def room(page):
+    """Opens a room of the view; at the end the console has said nothing."""
+    yield lambda state="": page.opens("digits", state)
     assert page.said == []
-    context.close()
 
 
-def test_the_map_follows_the_mouse_and_the_keys(page):
-    page.opens()
+def test_the_map_follows_the_mouse_and_the_keys(page, room):
+    room()
     box = page.locator(".map").bounding_box()
 
     def place(x, y):
@@ -297,9 +261,9 @@ def test_the_map_follows_the_mouse_and_the_keys(page):
     page.wait_for_selector(".map.held[aria-valuetext*='first latent −0.6']")
 
 
-def test_of_many_places_only_the_last_is_asked_for(page):
+def test_of_many_places_only_the_last_is_asked_for(page, room):
     """Sixty moves in one breath: the first is asked for, and the last."""
-    page.opens()
+    room()
     page.asked.clear()
     page.evaluate(
         """() => { const map = document.querySelector(".map"), box = map.getBoundingClientRect();
@@ -316,8 +280,8 @@ def test_of_many_places_only_the_last_is_asked_for(page):
     assert f"x={x}&" in points[-1]
 
 
-def test_a_slider_moves_along_both_ways(page):
-    page.opens("?show=ways&a=3&b=4&step=0")
+def test_a_slider_moves_along_both_ways(page, room):
+    room("?show=ways&a=3&b=4&step=0")
     slider = page.get_by_role("slider")
     slider.press("End")
     page.wait_for_url(re.compile("step=100"))
@@ -327,8 +291,8 @@ def test_a_slider_moves_along_both_ways(page):
     assert page.locator(".curve").count() == 2
 
 
-def test_a_layer_is_chosen_by_key(page):
-    page.opens("?show=ladder&draws=6")
+def test_a_layer_is_chosen_by_key(page, room):
+    room("?show=ladder&draws=6")
     page.locator(".layers button").nth(2).press("Enter")
     page.wait_for_url(re.compile("layer=3"))
     assert page.locator("[aria-pressed=true]").all_inner_texts()[0].startswith("fine")
@@ -336,8 +300,8 @@ def test_a_layer_is_chosen_by_key(page):
     page.wait_for_url(re.compile("seed=2"))
 
 
-def test_a_code_is_turned_by_slider_and_click(page):
-    page.opens("?show=code")
+def test_a_code_is_turned_by_slider_and_click(page, room):
+    room("?show=code")
     page.get_by_role("slider", name="z3").press("Home")
     page.wait_for_url(re.compile(r"turn=3_-3\.0"))
     page.wait_for_selector(".rows > :nth-child(4) p:text-is('z3 = −3.00')")
@@ -350,13 +314,13 @@ def test_a_code_is_turned_by_slider_and_click(page):
 
 
 @pytest.mark.parametrize("show", ["ways", "ladder", "code"])  # the map: tests/explorer/test_page.py
-def test_every_room_has_no_faults(page, show):
+def test_every_room_has_no_faults(page, room, show):
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="needs the extra browser: axe is missing"
     )
     page.set_viewport_size({"width": 360, "height": 740})
     page.emulate_media(color_scheme="dark")
-    page.opens(f"?show={show}")
+    room(f"?show={show}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     found = axe.Axe().run(page).response["violations"]
     bad = [fault for fault in found if fault["impact"] in ("serious", "critical")]
@@ -365,7 +329,7 @@ def test_every_room_has_no_faults(page, show):
     assert page.evaluate("document.documentElement.scrollWidth") <= 1920
 
 
-def test_an_error_is_one_line(page):
-    page.opens("?show=code&turn=9_1")
+def test_an_error_is_one_line(page, room):
+    room("?show=code&turn=9_1")
     page.wait_for_selector("[role=alert]:text('a place below 8')")
     page.said.clear()  # the browser itself notes that 400 was answered

@@ -23,7 +23,7 @@ from explorer.pictures import pack
 from explorer.views import faces as view
 from explorer.web import Query
 from solver import Solver
-from tests.helpers.explorer import CLOSED, serving
+from tests.helpers.explorer import CLOSED
 from utils import files
 from utils.errors import UserError
 from utils.images.data import Images
@@ -56,12 +56,6 @@ def measured():
     ):
         found = [beside.measure(run, None, FEW) for run in RUNS[:2]]
     return dict(zip(RUNS, zip(found, analyses, strict=True), strict=False))
-
-
-@pytest.fixture(scope="module")
-def client():
-    with serving() as client:
-        yield client
 
 
 def ask(route, library, body=b"", **asked):

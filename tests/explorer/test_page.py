@@ -1,7 +1,6 @@
 """The page in a browser: every view opens from an address, asks nobody else, and has no faults."""
 
 import re
-import shutil
 
 import pytest
 
@@ -14,44 +13,9 @@ axe = pytest.importorskip(
 )
 
 from explorer.app import VIEWS
-from tests.helpers.explorer import serving
 
 expect = playwright.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 SIZES = {"phone": (360, 740), "projector": (1600, 900)}
-
-
-@pytest.fixture(scope="module")
-def client():
-    with serving() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser, client):
-    """Gives a page that notes what it asks for, what its console says and what fails."""
-    context = browser.new_context(viewport={"width": 1000, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.asked, page.said = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda problem: page.said.append(str(problem)))
-    page.opens = lambda name, state="": (
-        page.goto(f"{client.address}#{name}{state}"),
-        page.wait_for_selector(f"[data-ready={name}]"),
-    )
-    yield page
-    context.close()
 
 
 @pytest.mark.parametrize("name", [view.NAME for view in VIEWS])

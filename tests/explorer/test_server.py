@@ -14,16 +14,10 @@ from explorer.app import STATIC
 from models.lstm import test as lstm_test
 from models.tcn import test as tcn_test
 from models.transformer import test as transformer_test
-from tests.helpers.explorer import CLOSED, serving
+from tests.helpers.explorer import CLOSED
 from utils.text.streaming import Writing
 
 MAINS = {"lstm": lstm_test.main, "tcn": tcn_test.main, "transformer": transformer_test.main}
-
-
-@pytest.fixture(scope="module")
-def client():
-    with serving() as client:
-        yield client
 
 
 def written(client, **asked):

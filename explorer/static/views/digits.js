@@ -1,6 +1,6 @@
 // Digits: four rooms, each a model that draws: a plane of latents, ways between two, a ladder's layers, a code to turn.
 
-import { choice, el, errorLine, latest, numberField, paint, svg } from "../parts.js";
+import { choice, el, errorLine, latest, numberField, paint, runOptions, svg } from "../parts.js";
 
 const ROOMS = { map: ["Map", showMap], ways: ["Ways", showWays], ladder: ["Ladder", showLadder], code: ["Code", showCode] };
 const HIGHEST = 2 ** 31;
@@ -28,11 +28,10 @@ function open(page) {
 }
 
 // The models of a room that are fit for it; where the address names none, the shipped one.
-function models({ state, set, runs }, shipped, fits) {
-  const fit = runs.filter((run) => ["vae", "gan", "aae"].includes(run.kind) && run.network !== "higgins" && fits(run));
-  state.run ||= fit.some((run) => run.name === shipped) || !fit.length ? shipped : fit[0].name;
-  return choice({ state, set }, "run", "Model", fit.flatMap(({ name, epochs }) => [name,
-    ...epochs.filter((e) => e !== "best").map((e) => ({ value: `${name}@${e}`, label: `${name}, epoch ${e}` }))]));
+function models(page, shipped, fits) {
+  const runs = page.runs.filter((run) => run.network !== "higgins" && fits(run));
+  page.state.run ||= shipped;
+  return choice(page, "run", "Model", runOptions({ runs }, ["vae", "gan", "aae"]));
 }
 
 const seed = (page, key, label) => numberField(page, key, label, { low: 0, high: HIGHEST });
