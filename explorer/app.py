@@ -47,6 +47,10 @@ async def not_found(request: Request, problem: Exception) -> Response:
     return refuse(404, "there is nothing at this address: the page is at /")
 
 
+async def not_asked(request: Request, problem: Exception) -> Response:
+    return refuse(405, f"{request.method} is not answered here: GET is")
+
+
 def make_app(library: Library | None = None) -> Starlette:
     """Makes the application; the library's models are shared by all pages."""
     desk = Desk(library or Library())
@@ -56,7 +60,7 @@ def make_app(library: Library | None = None) -> Starlette:
     routes = [Route(path, desk.endpoint(a), methods=["GET", "POST"]) for path, a in answers.items()]
     for path, part in read_parts().items():
         routes.append(Route(path, lambda request, part=part: part))
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[
             Middleware(Guard),
@@ -64,5 +68,7 @@ def make_app(library: Library | None = None) -> Starlette:
                 TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False
             ),
         ],
-        exception_handlers={404: not_found},
+        exception_handlers={404: not_found, 405: not_asked},
     )
+    app.router.redirect_slashes = False
+    return app

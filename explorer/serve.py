@@ -66,6 +66,7 @@ def settings() -> Any:
         loop="asyncio",
         lifespan="off",
         log_config=None,
+        log_level="critical",  # what goes wrong in an answer is said where it is made
         access_log=False,
         server_header=False,
         date_header=False,

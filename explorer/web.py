@@ -12,16 +12,21 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utils.errors import UserError, flush_denormals, say
+from utils.words import escape
 
-MOST_AT_ONCE = 16  # questions that are being answered or wait for it
+MOST_AT_ONCE = 16  # questions that wait for the one thread
+MOST_STREAMS = 32  # texts that are being sent, or wait until somebody reads
+MOST_BODIES = 4  # that are being read
+PATIENCE = 10  # seconds in which a body must have come, and in which a part of an answer is taken
 MOST_BYTES = 20 * 10**6  # of what a page may send: a photograph
 MOST_QUERY = 60_000  # characters of an address
 HEADERS = {
@@ -90,7 +95,8 @@ class Desk:
     """Takes the questions of all pages and has them answered, one item at a time."""
 
     def __init__(self, library: Any) -> None:
-        self.library, self.waiting = library, 0
+        self.library = library
+        self.waiting = self.streams = self.bodies = 0
         self.thread = ThreadPoolExecutor(1, "compute", initializer=flush_denormals)
         self.turn: asyncio.Lock | None = None
 
@@ -105,31 +111,33 @@ class Desk:
         """Makes an address of a view's answer."""
 
         async def reply(request: Request) -> Response:
-            if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            if is_foreign(request):
                 return refuse(403, "another page may not ask")
             if len(request.url.query) > MOST_QUERY:
                 return refuse(414, f"an address may have {MOST_QUERY:,} characters")
-            if self.waiting >= MOST_AT_ONCE:
-                return refuse(429, "too many questions at once: close a page, or try again")
-            self.waiting += 1
-            streams = False
             try:
-                body = await read_body(request) if request.method == "POST" else b""
+                body = await self.read(request) if request.method == "POST" else b""
+                if self.waiting >= MOST_AT_ONCE:
+                    raise TooMany
                 query = Query(request.query_params, body)
                 if inspect.isgeneratorfunction(answer):
+                    if self.streams >= MOST_STREAMS:
+                        raise TooMany
                     items = answer(query, self.library)
-                    first = await self.compute(next, items, END)
-                    streams = True
-                    lines = self.stream(first, items)
-                    return StreamingResponse(lines, media_type="application/x-ndjson")
+                    lines = self.stream(await self.begin(next, items, END), items)
+                    return Lines(lines, media_type="application/x-ndjson")
                 if await request.is_disconnected():
                     return Response(status_code=499)
-                found = await self.compute(answer, query, self.library)
+                found = await self.begin(answer, query, self.library)
                 if isinstance(found, bytes):
                     return Response(found, media_type="application/octet-stream")
                 return Response(write_json(found), media_type="application/json")
             except UserError as mistake:
                 return refuse(400, str(mistake))
+            except TooMany:
+                return refuse(429, "too many questions at once: close a page, or try again")
+            except TimeoutError:
+                return refuse(408, f"what is sent must be here within {PATIENCE} s")
             except TooLarge:
                 return refuse(413, f"at most {MOST_BYTES // 10**6} MB are taken")
             except ClientDisconnect:
@@ -137,13 +145,30 @@ class Desk:
             except Exception as problem:
                 say(f"error: {request.url.path}: {type(problem).__name__}: {problem}")
                 return refuse(500, f"this went wrong here: {type(problem).__name__}: {problem}")
-            finally:
-                self.waiting -= not streams
 
         return reply
 
+    async def begin(self, function: Callable[..., Any], *values: Any) -> Any:
+        """Computes an answer, or the first item of one: so many may wait for that."""
+        self.waiting += 1
+        try:
+            return await self.compute(function, *values)
+        finally:
+            self.waiting -= 1
+
+    async def read(self, request: Request) -> bytes:
+        """Reads what a page sends: few at a time, so that it is not much, and not for long."""
+        if self.bodies >= MOST_BODIES:
+            raise TooMany
+        self.bodies += 1
+        try:
+            return await asyncio.wait_for(read_body(request), PATIENCE)
+        finally:
+            self.bodies -= 1
+
     async def stream(self, item: Any, items: Any) -> AsyncIterator[bytes]:
         """Yields a line for every item of a generator, until it or the page ends."""
+        self.streams += 1
         try:
             while item is not END:
                 yield write_json(item) + b"\n"
@@ -151,12 +176,38 @@ class Desk:
         except Exception as problem:
             yield write_json({"error": f"{type(problem).__name__}: {problem}"}) + b"\n"
         finally:
-            self.waiting -= 1
+            self.streams -= 1
             self.thread.submit(items.close)  # there, where it may just be at work
+
+
+class Lines(StreamingResponse):
+    """A stream whose generator ends with it, however that ends: here, not when memory is tidied."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()
 
 
 class TooLarge(Exception):
     """More was sent than is taken."""
+
+
+class TooMany(Exception):
+    """More is asked at once than is answered."""
+
+
+class Unread(Exception):
+    """Nobody reads the answer."""
+
+
+def is_foreign(request: Request) -> bool:
+    """Tells whether a page of another site asks. Some browsers say so by `Origin` alone."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    own = f"http://{request.headers['host']}"
+    return (origin is not None and origin != own) or site not in ("same-origin", "none")
 
 
 async def read_body(request: Request) -> bytes:
@@ -174,12 +225,17 @@ def write_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def refuse(status: int, why: str) -> JSONResponse:
-    return JSONResponse({"error": " ".join(why.split())[:300]}, status_code=status)
+def refuse(status: int, why: str) -> Response:
+    """Answers with one line that says why not; a name in it may be no Unicode."""
+    error = {"error": escape(" ".join(why.split()))[:300]}
+    return Response(write_json(error), status, media_type="application/json")
 
 
 class Guard:
-    """Adds to every answer what a browser may do with it: load nothing from anywhere else."""
+    """Adds to every answer what a browser may do with it: load nothing from anywhere else.
+
+    An answer that nobody reads is given up.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -188,6 +244,10 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
+            try:
+                await asyncio.wait_for(send(message), PATIENCE)
+            except TimeoutError:
+                raise Unread from None
 
-        await self.app(scope, receive, guarded)
+        with suppress(Unread):
+            await self.app(scope, receive, guarded)

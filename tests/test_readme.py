@@ -24,7 +24,7 @@ PAGES = {file.relative_to(REPOSITORY).as_posix(): file.read_text("utf-8") for fi
 # Run elsewhere (.ci/run) or not by a test: they fetch, or serve until they are stopped.
 ELSEWHERE = ("pip ", "pytest", "ruff ", "git ", "tensorboard", "python3 -m venv", "source ", "uv ")
 ELSEWHERE += ("python explorer/serve.py", "python explorer/export.py")
-ELSEWHERE += ("python benchmarks/studies/explorer.py",)
+ELSEWHERE += ("python benchmarks/studies/explorer.py", "python benchmarks/trust/explorer.py")
 LIMITS = {"lines": 160, "words": 1500}  # of README
 
 

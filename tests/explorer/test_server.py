@@ -100,8 +100,12 @@ def test_a_foreign_host_is_refused(client):
 
 
 def test_another_page_may_not_ask(client):
+    own = {"Host": f"localhost:{client.port}", "Origin": f"http://localhost:{client.port}"}
+    assert client.ask("/api/runs", body=b"", **own).status == 200
     for site in ("cross-site", "same-site"):
         assert client.ask("/api/runs", Sec_Fetch_Site=site).status == 403
+    for site in ("https://example.org", "null", "http://127.0.0.1:1", "http://localhost"):
+        assert client.ask("/api/runs", body=b"", Origin=site).status == 403
 
 
 def test_too_much_is_not_read(client):
