@@ -15,7 +15,7 @@ class Model extends Panel {
     if (!found) return;
     const measured = `measured here: ${found.measured} of ${found.at + 1} characters`;
     this.about.textContent = `${found.formula}${found.field ? ` = ${found.field}` : ""}; ${measured}`;
-    this.choose(found.text.length, found.at, `${spoken(found.text[found.at])}, character ${found.at + 1} of ${found.text.length}; ${measured}`);
+    this.choose(found.text.length, Number(this.page.state.at), `${spoken(found.text[found.at])}, character ${found.at + 1} of ${found.text.length}; ${measured}`);
     this.draw(found);
   }
 
