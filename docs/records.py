@@ -179,12 +179,38 @@ def gpu() -> str:
     return "\n".join(lines) + "\n"
 
 
+def table_of_units(rows: list[dict[str, str]]) -> str:
+    """Makes the table of what single units know: a column for each kind of model.
+
+    The rows are those of benchmarks/studies/cells.py. A kind's only run has its unit beside the
+    score, several have their mean, lowest and highest.
+    """
+    kinds = dict.fromkeys(row["kind"] for row in rows)
+    runs = {kind: {row["run"] for row in rows if row["kind"] == kind} for kind in kinds}
+    heads = [f"{kind}, {len(runs[kind])} seeds" if len(runs[kind]) > 1 else kind for kind in kinds]
+    lines = [f"| property | measure | {' | '.join(heads)} | by chance |"]
+    lines.append("|---" * (len(kinds) + 3) + "|")
+    for name in dict.fromkeys(row["property"] for row in rows):
+        found = [row for row in rows if row["property"] == name]
+        cells = []
+        for kind in kinds:
+            own = [row for row in found if row["kind"] == kind]
+            written = summarise([float(row["score"]) for row in own], digits(2)) if own else ""
+            alone = f" ({own[0]['unit']})" if len(runs[kind]) == len(own) == 1 else ""
+            cells.append(f"{written}{alone}" or "too rare")
+        chance = max(float(row["chance"]) for row in found)
+        cells = [name, found[0]["measure"], *cells, digits(2)(chance)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[str, dict[str, Table]] = {
     "speed.md": {"on a GPU": gpu},
     "text.md": {
         "floors of the default text": lambda: text_floors("default"),
         "floors of tinyshakespeare": lambda: text_floors("tinyshakespeare"),
         "the two-core record": two_cores,
+        "what single units know": lambda: table_of_units(read_record("cells")),
     },
 }
 

@@ -29,3 +29,18 @@ def test_the_table_shows_the_best_n(monkeypatch):
 def test_a_mark_that_is_gone_is_named():
     with pytest.raises(ValueError, match="stand there 0 times"):
         records.put_in("# Text", records.TABLES["text.md"])
+
+
+def test_units_of_several_seeds_share_a_column():
+    def row(kind, run, score, chance, name="vowel"):
+        known = {"kind": kind, "run": run, "property": name, "measure": "area"}
+        return known | {"score": score, "unit": "−g1 7", "chance": chance}
+
+    rows = [row("lstm", "a", "0.90", "0.52"), row("lstm", "b", "0.96", "0.55")]
+    rows += [row("tcn", "c", "0.88", "0.50"), row("lstm", "a", "0.70", "0.60", "quotes")]
+    assert records.table_of_units(rows).splitlines() == [
+        "| property | measure | lstm, 2 seeds | tcn | by chance |",
+        "|---|---|---|---|---|",
+        "| vowel | area | 0.93 (0.90 to 0.96) | 0.88 (−g1 7) | 0.55 |",
+        "| quotes | area | 0.70 | too rare | 0.60 |",
+    ]
