@@ -26,7 +26,7 @@ from course.judging import (
     say_first_difference,
 )
 from course.probes.probe import GRADIENT, INPUTS_KEPT, Probe
-from course.submissions import Submission, read_submission
+from course.submissions import LARGEST, Submission, read_submission
 from tests.helpers.repository import REPOSITORY
 
 NUMBERS = np.array([0.0, 2.0, -9.0])
@@ -132,11 +132,14 @@ def test_a_digest_tells_files_apart():
 
 
 def test_an_archive_cannot_point_outside(tmp_path):
-    with zipfile.ZipFile(tmp_path / "anna.zip", "w") as archive:
-        archive.writestr("../models/lstm/modules.py", "outside")
-    found = read_submission(tmp_path / "anna.zip", ["models/lstm/modules.py"])
-    assert found.files == {}
-    assert found.notes
+    """Nor is what is too large for a file of exercises cut to what fits."""
+    wanted = "models/lstm/modules.py"
+    for name, size in (("..", 9), ("C:", 9), ("", 9), ("/", 9), ("a", LARGEST + 1), ("a", LARGEST)):
+        with zipfile.ZipFile(tmp_path / "anna.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"{name}/{wanted}", bytes(size))
+        found = read_submission(tmp_path / "anna.zip", [wanted])
+        assert bool(found.files) == (size == LARGEST)
+        assert bool(found.notes) != bool(found.files)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")
