@@ -16,7 +16,9 @@ import torch
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+import utils.errors
 from main import USES
+from report.runs import read_run
 from tests.helpers.every_command import COMMANDS, RUNS, Command, call
 from tests.helpers.fuzzing import PLACES, damaged, no_file, survives
 from tests.helpers.repository import REPOSITORY
@@ -216,6 +218,8 @@ CLASSIFIER = REPOSITORY / "pretrained" / "classifiers" / "digits.pt"
 
 PARTS = ["last.pt", "best.pt", "epoch_0001.pt", "config.json", "history.csv"]
 TABLES = [b"", b"epoch,step\n", b"\0", b"epoch,step,train_nats\n1,NaN,x\n", b"\xff" * 99, b"{}"]
+TABLES += [b"epoch,step,seconds,per_second\n1,2,3,4,5,6\n", b"epoch,step,seconds,per_second\n1\n"]
+TABLES += [b"epoch,epoch\n1,1\n", b"\n\n", b'"', b"epoch,step,seconds,per_second\n\xd9\xa1,2,3,4\n"]
 
 
 @given(data=st.data())
@@ -241,6 +245,9 @@ def test_swapped_runs(data, as_commands):
                 no_file(place, data.draw(st.sampled_from(PLACES)))
             elif how == "table":
                 place.write_bytes(data.draw(st.sampled_from(TABLES)))
+        if data.draw(st.integers(0, 4), label="for a report") == 0:
+            survives(REPORT, [name], real=False)
+            return
         asked, index = data.draw(st.sampled_from(SHORT), label="command")
         command = COMMANDS[asked]
         ways = [*command.loading(name), [*command.small, f"--init={name}", "--dry-run"]]
@@ -258,5 +265,6 @@ def test_swapped_runs(data, as_commands):
 
 
 WAYS = ["missing", "no file", "table"]
+REPORT = Command("reading", utils.errors.command(lambda argv: read_run(argv[0]) and None), {})
 SHORT = [(name, index) for name, index in LOADING if not name.startswith("benchmarks.studies")]
 SHORT += [(name, -1) for name, command in COMMANDS.items() if command.takes("--training.init")]

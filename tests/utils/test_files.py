@@ -370,6 +370,16 @@ def test_a_sample_that_is_not_one_hot_is_no_text(what, prepared):
         load_text(DataConfig(name="tale"))
 
 
+def test_a_gap_between_samples_is_seen_without_a_record(prepared):
+    (prepared / "prepared.json").unlink()
+    (prepared / "sample_0003.npy").unlink()
+    with pytest.raises(UserError, match="prepare it again"):
+        load_text(DataConfig(name="tale"))
+    (prepared / "sample_0009.npy").rename(prepared / "sample_3.npy")
+    with pytest.raises(UserError, match="prepare it again"):
+        load_text(DataConfig(name="tale"))
+
+
 def test_ten_gigabytes_of_nothing_are_no_sample_and_no_alphabet(prepared):
     sample, alphabet = ((10**9, 16), "|u1"), ((10**9,), "<U4")
     for name, (shape, kind) in (("sample_0003.npy", sample), ("alphabet.npy", alphabet)):

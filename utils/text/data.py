@@ -186,6 +186,8 @@ def read(folder: Path) -> tuple[list[str], np.ndarray]:
             codes = np.concatenate([*itertools.chain(*parts)]).astype(np.int32)
         characters = {char for char in alphabet if len(char) == 1 and char.encode("utf-8")}
         sound = len(characters) == len(array)  # each is one character, and once
+        numbers = [int(sample.stem.removeprefix("sample_")) for sample in samples]
+        sound = sound and numbers == [numbers[0] + n for n in range(len(numbers))]  # none is lost
         record = {"characters": len(codes), "files": len(samples) or 1}
         if (folder / RECORD).exists():  # earlier versions kept none
             with open_plain(folder / RECORD) as file:
