@@ -2,7 +2,8 @@
 
     python -m docs.records              from the repository's root
 
-A table stands between two marks that name it. A test compares the pages with what this makes.
+A table stands between two marks that name it. It has a row for each record that is there, and
+names those that are not. A test compares the pages with what this makes.
 """
 
 import csv
@@ -10,16 +11,21 @@ import math
 import re
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-DOCS = Path(__file__).parent
-RECORDS = DOCS.parent / "benchmarks" / "records"
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "benchmarks" / "records"
 BEGIN, END = "<!-- made by python -m docs.records: {} -->\n", "<!-- until here -->\n"
 Table = Callable[[], str]
 
 
 def read_record(name: str) -> list[dict[str, str]]:
-    """Reads the rows of benchmarks/records/<name>.csv."""
+    """Reads the rows of benchmarks/records/<name>.csv; none where there is no such file."""
+    if not (RECORDS / f"{name}.csv").is_file():
+        return []
     with open(RECORDS / f"{name}.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -28,6 +34,8 @@ def text_floors(text: str) -> str:
     """Makes the table of what counting and compressing predict of a text: the best n alone."""
     lines = ["| floor | stream: nats | bits | cold blocks: nats |", "|---|---|---|---|"]
     rows = [row for row in read_record("text_floors") if row["text"] == text]
+    if not rows:
+        return "Not recorded yet.\n"
     grams = [row for row in rows if row["what"] == "Kneser-Ney"]
     best = min(grams, key=lambda row: float(row["blocks_nats"]))
     for row in rows:
@@ -49,13 +57,21 @@ def percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
 
+Columns = list[tuple[str, str, Callable[[float], str]]]  # heading, key, how it is written
 # For each kind of run the columns of its table: heading, column of the record, how it is written.
-COLUMNS: dict[str, list[tuple[str, str, Callable[[float], str]]]] = {
+COLUMNS: dict[str, Columns] = {
     "text": [
         ("stream: nats", "stream_nats", digits(3)),
         ("bits", "stream_bits", digits(3)),
         ("right", "right", percent),
         ("cold blocks: nats", "blocks_nats", digits(3)),
+        ("best epoch", "best_epoch", digits(0)),
+    ],
+    "test text": [
+        ("validation: stream, nats", "stream_nats", digits(3)),
+        ("cold blocks", "blocks_nats", digits(3)),
+        ("test: stream, nats", "test_stream_nats", digits(3)),
+        ("cold blocks", "test_blocks_nats", digits(3)),
         ("best epoch", "best_epoch", digits(0)),
     ],
     "faces": [
@@ -93,15 +109,13 @@ def summarise(values: list[float], write: Callable[[float], str]) -> str:
     return mean if low == high else f"{mean} ({low} to {high})"
 
 
-def seeds(kind: str, *names: str) -> str:
-    """Makes the table of runs that benchmarks/studies/seeds.py trained: a line for each record."""
-    columns = [*COLUMNS[kind], MINUTES]
-    lines = ["| run | seeds | " + " | ".join(heading for heading, _, _ in columns) + " |"]
-    lines.append("|---" * (len(columns) + 2) + "|")
-    for name in names:
-        rows = read_record(name)
+def tabulate(head: str, groups: dict[str, list[dict[str, str]]], columns: Columns) -> str:
+    """Makes a table with a line for each group of rows: how many, and each column summarised."""
+    lines = [f"| {head} | " + " | ".join(heading for heading, _, _ in columns) + " |"]
+    lines.append("|---" * (len(columns) + head.count("|") + 1) + "|")
+    for name, rows in groups.items():
         cells = [summarise([float(row[key]) for row in rows], write) for _, key, write in columns]
-        lines.append(f"| `{name}` | {len(rows)} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {len(rows)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -136,6 +150,98 @@ def two_cores() -> str:
         cells += [summarise(busy, digits(0)), summarise([float(r["nats"]) for r in own], digits(4))]
         lines.append(f"| {' | '.join([*cells, share, own[0]['processor']])} |")
     return "\n".join(lines) + "\n"
+
+
+def group_rows(rows: list[dict[str, str]], key: str) -> dict[str, list[dict[str, str]]]:
+    """Puts rows with the same value of `key` together, in the order in which they come."""
+    return {
+        value: [row for row in rows if row[key] == value] for value in {r[key]: 0 for r in rows}
+    }
+
+
+def is_shipped(name: str) -> bool | None:
+    """Tells whether the record's seed 0 is the shipped checkpoint: the same epoch and loss.
+
+    None where there is no seed 0, or where the two have no number in common.
+    """
+    first = next((row for row in read_record(name) if row["seed"] == "0"), {})
+    column = next((column for column in ("blocks_nats", "nats") if column in first), None)
+    file = ROOT / "pretrained" / f"{name}.pt"
+    if column is None or not file.is_file():
+        return None
+    shipped = torch.load(file, map_location="cpu", weights_only=True)
+    same_loss = math.isclose(
+        float(first[column]), shipped["row"]["val_nats"], rel_tol=1e-4, abs_tol=1e-9
+    )
+    return same_loss and int(first["best_epoch"]) == shipped["epoch"]
+
+
+def seeds(kind: str, *names: str) -> str:
+    """Makes the table of runs that benchmarks/studies/seeds.py trained: a line for each record.
+
+    Below it stands which seed 0 is the shipped checkpoint, and which records are not there.
+    """
+    groups = {f"`{name}`": read_record(name) for name in names if read_record(name)}
+    table = tabulate("run | seeds", groups, [*COLUMNS[kind], MINUTES]) if groups else ""
+    words = {
+        "Seed 0 is the shipped checkpoint": [name for name in names if is_shipped(name)],
+        "The shipped checkpoint was trained on another machine, and no seed here equals it": [
+            name for name in names if is_shipped(name) is False
+        ],
+        "Not recorded yet": [name for name in names if not read_record(name)],
+    }
+    said = [
+        f"{what}: {', '.join(f'`{n}`' for n in which)}." for what, which in words.items() if which
+    ]
+    return "\n".join(filter(None, [table, *said])) + ("\n" if said else "")
+
+
+def digit_floors() -> str:
+    """Makes the table of what real digits score against real ones, and of recipes for a GAN."""
+    columns: Columns = [("Fréchet distance", "frechet", digits(2))]
+    groups = {}
+    for what, rows in group_rows(read_record("digit_floors"), "what").items():
+        groups[f"{what}, {int(rows[0]['pictures']):,} to {int(rows[0]['compared_with']):,}"] = rows
+    names = {"theirs": "PyTorch-GAN's recipe", "eps": "the same at batch normalisation's own eps"}
+    names["ours"] = "`models/gan`, last epoch"
+    recipes = group_rows(read_record("gan_recipes"), "recipe")
+    groups |= {f"{names[name]}, 10,000 samples": recipes[name] for name in names if name in recipes}
+    said = "" if "eps" in recipes else f"\nNot recorded yet: {names['eps']}.\n"
+    return tabulate("what | draws or seeds", groups, columns) + said
+
+
+def face_floors() -> str:
+    """Makes the table of what scores of faces are where nothing was learned."""
+    columns: Columns = [("MIG", "mig", digits(4)), ("latents named", "named", digits(1))]
+    groups = group_rows(read_record("face_floors"), "what")
+    return tabulate("what | orders or seeds", groups, columns)
+
+
+# What the papers print for the test pictures, in nats. Static: drawn once (Larochelle & Murray
+# 2011); dynamic: pixels are drawn anew in every epoch, which is easier.
+LITERATURE = (
+    ("VAE (Rezende & Mohamed 2015)", "static", "at most 89.9"),
+    ("IWAE, one layer, k = 50 (Burda et al. 2016)", "static", "87.10"),
+    ("ladder VAE (Sønderby et al. 2016)", "dynamic", "81.74"),
+)
+
+
+def binarised() -> str:
+    """Makes the table of nats that a binary digit costs: ours, and what papers print."""
+    lines = [
+        "| model | binarisation | epochs | bound: nats | weighted draws: nats |",
+        "|---" * 5 + "|",
+    ]
+    runs = {"mnist_binary": "VAE, 20 latents", "mnist_binary_ladder": "ladder, 620 latents"}
+    rows = {row["run"]: row for row in read_record("binarised")}
+    for run, row in rows.items():
+        bound, weighted = float(row["bound_nats"]), float(row["weighted_nats"])
+        draws = f"{weighted:.2f} ({row['draws']} draws, {int(row['pictures']):,} pictures)"
+        lines.append(f"| ours: {runs[run]} | static | {row['epochs']} | {bound:.2f} | {draws} |")
+    lines += [f"| {what} | {how} | | | {nats} |" for what, how, nats in LITERATURE]
+    missing = [f"`{run}`" for run in runs if run not in rows]
+    said = f"\nNot recorded yet: {', '.join(missing)}.\n" if missing else ""
+    return "\n".join(lines) + "\n" + said
 
 
 NO_CARD = (
@@ -204,13 +310,37 @@ def table_of_units(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+TEXTS = ("lstm", "tcn", "transformer")
+SHIPPED = {
+    "text": (*TEXTS, *(f"{name}_tinyshakespeare" for name in TEXTS)),
+    "palindromes": ("palindrome", "palindrome_20"),
+    "faces": ("vae_beta_0", "vae_beta_4", "vae_beta_20"),
+    "likelihood": ("mnist_ladder", "mnist_4bit", "mnist_2d"),
+    "pictures": ("gan", "aae"),
+}
 TABLES: dict[str, dict[str, Table]] = {
-    "speed.md": {"on a GPU": gpu},
-    "text.md": {
-        "floors of the default text": lambda: text_floors("default"),
-        "floors of tinyshakespeare": lambda: text_floors("tinyshakespeare"),
+    "docs/speed.md": {"on a GPU": gpu},
+    "docs/text.md": {
+        "floors of the default text": partial(text_floors, "default"),
+        "floors of tinyshakespeare": partial(text_floors, "tinyshakespeare"),
+        "seeds of the default text": partial(seeds, "text", *SHIPPED["text"][:3]),
+        "seeds of tinyshakespeare": partial(seeds, "text", *SHIPPED["text"][3:]),
         "the two-core record": two_cores,
         "what single units know": lambda: table_of_units(read_record("cells")),
+        "the test tenth": partial(seeds, "test text", *(f"{name}_test" for name in TEXTS)),
+    },
+    "docs/faces.md": {
+        "seeds of faces": partial(seeds, "faces", *SHIPPED["faces"]),
+        "floors of faces": face_floors,
+    },
+    "docs/digits.md": {
+        "seeds of exact likelihoods": partial(seeds, "likelihood", *SHIPPED["likelihood"]),
+        "binarised digits": binarised,
+        "seeds of samples": partial(seeds, "pictures", *SHIPPED["pictures"]),
+        "floors of samples": digit_floors,
+    },
+    "docs/palindromes.md": {
+        "seeds of palindromes": partial(seeds, "palindromes", *SHIPPED["palindromes"]),
     },
 }
 
@@ -229,5 +359,5 @@ def put_in(page: str, tables: dict[str, Table]) -> str:
 
 if __name__ == "__main__":
     for file, tables in TABLES.items():
-        text = (DOCS / file).read_text(encoding="utf-8")
-        (DOCS / file).write_text(put_in(text, tables), encoding="utf-8")
+        text = (ROOT / file).read_text(encoding="utf-8")
+        (ROOT / file).write_text(put_in(text, tables), encoding="utf-8")

@@ -7,7 +7,7 @@ from docs import records
 
 @pytest.mark.parametrize("page", records.TABLES)
 def test_the_tables_are_those_of_the_records(page):
-    text = (records.DOCS / page).read_text(encoding="utf-8")
+    text = (records.ROOT / page).read_text(encoding="utf-8")
     made = records.put_in(text, records.TABLES[page])
     assert made == text, "make the tables anew: python -m docs.records"
 
@@ -28,7 +28,7 @@ def test_the_table_shows_the_best_n(monkeypatch):
 
 def test_a_mark_that_is_gone_is_named():
     with pytest.raises(ValueError, match="stand there 0 times"):
-        records.put_in("# Text", records.TABLES["text.md"])
+        records.put_in("# Text", records.TABLES["docs/text.md"])
 
 
 def test_units_of_several_seeds_share_a_column():
