@@ -29,6 +29,7 @@ PICTURES = {
     "cells": ("?group=g1&unit=79", "tbody tr"),
     "attention": ("?layer=2&at=60", ".matrix"),
     "reach": ("", ".bar"),
+    "digits": ("?x=47&y=40.6", ".map.held[aria-valuetext]"),
     "runs": ("", ".curve"),
 }
 
@@ -104,6 +105,23 @@ def shrink(png: bytes) -> bytes:
     return small.getvalue()
 
 
+def measure_answers(times: int) -> dict[str, float]:
+    """Measures the processor time of what a mouse or a slider asks for, in ms, the median."""
+    from explorer.library import Library
+    from explorer.views import digits
+    from explorer.web import Query, write_json
+
+    library, found = Library(), {}
+    for name, key in {"point": "x", "step": "step", "ladder": "seed", "code": "number"}.items():
+        taken = []
+        for value in range(1, times + 2):  # the first loads the model
+            began = time.process_time()
+            write_json(digits.ROUTES[name](Query({key: str(value % 100 or 50)}), library))
+            taken.append(1000 * (time.process_time() - began))
+        found[f"digits/{name}"] = sorted(taken[1:])[times // 2]
+    return found
+
+
 @command
 def main(argv: list[str] | None = None) -> None:
     args = make_parser(__doc__).parse_args(argv)
@@ -118,6 +136,8 @@ def main(argv: list[str] | None = None) -> None:
         print(f"| start until it answers, after torch's import | {max(0, seconds):.1f} s |")
         speed = measure_writing(address, 50 if args.quick else 300)
         print(f"| three models write, characters a second each | {speed:.0f} |")
+        for name, milliseconds in measure_answers(20 if args.quick else 200).items():
+            print(f"| processor time of an answer to {name}, median | {milliseconds:.1f} ms |")
         if chromium is None:
             print("\nno browser: pip install playwright, apt-get install chromium")
             return

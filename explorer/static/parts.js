@@ -141,6 +141,7 @@ export function paint(canvas, { shape: [N, C, H, W], pixels }, columns = N) {
     image.data[to + 3] = C === 3 ? 255 : bytes[from];
   }
   context.putImageData(image, 0, 0);
+  canvas.dispatchEvent(new Event("drawn"));
 }
 
 // Makes a function that runs `task` again and again as it is called, but never twice at once: while it runs, all
