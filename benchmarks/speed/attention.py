@@ -133,7 +133,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     print(describe_machine())
     for name in [args.part] if args.part else PARTS:
-        began, table = time.perf_counter(), Table(quick=args.quick, turns=args.turns)
+        began, table = (
+            time.perf_counter(),
+            Table(quick=args.quick, turns=args.turns, processor=args.processor),
+        )
         PARTS[name](table)
         print(f"\n{table}\n\n{(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
 

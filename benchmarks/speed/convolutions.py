@@ -53,7 +53,7 @@ class PaddedBlock(nn.Module):
 @command
 def main(argv: list[str] | None = None) -> None:
     args = make_parser(__doc__, turns=10).parse_args(argv)
-    table = Table(quick=args.quick, turns=args.turns)
+    table = Table(quick=args.quick, turns=args.turns, processor=args.processor)
     B, C, T, levels, length = (2, 4, 16, 2, 3) if args.quick else (32, 128, 256, 7, 50)
     dilations = [2**level for level in range(levels)]
     x = torch.randn(B, C, T, requires_grad=True)

@@ -133,7 +133,7 @@ def make_task(name: str, *, few: bool) -> Task:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = make_parser(__doc__, turns=20).parse_args(argv)
-    table = Table(quick=args.quick, turns=args.turns)
+    table = Table(quick=args.quick, turns=args.turns, processor=args.processor)
     usual = torch.get_num_threads()
     for threads in (1,) if args.quick else (2, 1):
         torch.set_num_threads(threads)

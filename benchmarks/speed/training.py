@@ -125,7 +125,7 @@ def compute_text_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = make_parser(__doc__, turns=10).parse_args(argv)
-    table, shares = Table(quick=args.quick, turns=args.turns), {}
+    table, shares = Table(quick=args.quick, turns=args.turns, processor=args.processor), {}
     faces_config = read_config(files.ROOT / "vae" / "faces.json", VAEConfig)
     compare_encoding(table)
     compare_formats(table, faces_config)

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from models.transformer.attention import attend_fast
+from models.transformer.quicker import quicken
 from utils.config import ModelSection, key
 from utils.errors import SettingError
 from utils.helper_functions import characters
@@ -57,6 +58,7 @@ class ModelConfig(ModelSection):
         choices=KERNELS,
         default="fast",
     )
+    recipe: str = key("quick learns sooner", choices=("course", "quick"), default="course")
 
 
 def sinusoids(first: int, count: int, width: int) -> Tensor:
@@ -230,7 +232,7 @@ class Model(nn.Module):
     width itself with "sinusoidal"): both work on pairs.
     """
 
-    outer = ("embed.", "position_table", "head.")  # face the alphabet: left to AdamW by Muon
+    outer = ("embed.", "pairs.", "position_table", "head.")  # face the alphabet: left to AdamW
 
     def __init__(self, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
@@ -250,9 +252,7 @@ class Model(nn.Module):
         context = min(config.context, config.window or config.context)
         self.embed = nn.Linear(vocabulary, width)
         if config.positions == "learned":
-            self.position_table = nn.Parameter(torch.empty(config.context, width))
-            with torch.no_grad():
-                self.position_table.copy_(0.02 * torch.randn(config.context, width))
+            self.position_table = nn.Parameter(0.02 * torch.randn(config.context, width))
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             TransformerBlock(width, heads, context, dropout=config.dropout, kernel=config.kernel)
@@ -268,18 +268,18 @@ class Model(nn.Module):
             for block in self.blocks:  # scale of one (Radford et al. 2019, section 2.3)
                 block.attention.out.weight /= math.sqrt(2 * config.layers)
                 block.mlp[2].weight /= math.sqrt(2 * config.layers)
+        self.pairs = quicken(self.blocks, vocabulary) if config.recipe == "quick" else None
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Codes x (B, T) in 0..V-1, state (count, caches) -> logits (B, T, V), state.
 
         ValueError where `learned` positions would run past `context`.
         """
-        depth = len(self.blocks)
-        read, caches = (0, (None,) * depth) if state is None else take_state(state, depth)
+        stack = self.blocks if self.pairs is None else [self.pairs.after(x), *self.blocks]
+        read, caches = (0, (None,) * len(stack)) if state is None else take_state(state, len(stack))
         dtype = self.head.weight.dtype  # of all that goes along the shortcut, under autocast too
         hidden = self.embed(characters(x, self.vocabulary, dtype)).to(dtype)  # (B, T, d)
-        T = hidden.shape[1]
-        waves = None
+        T, waves = hidden.shape[1], None
         if self.positions == "learned":
             if read + T > self.position_limit:
                 raise ValueError(
@@ -293,7 +293,7 @@ class Model(nn.Module):
         elif self.positions == "rotary":
             waves = sinusoids(read, T, hidden.shape[2] // self.blocks[0].attention.heads).to(hidden)
         hidden, new_caches = self.dropout(hidden), []
-        for block, cache in zip(self.blocks, caches, strict=True):
+        for block, cache in zip(stack, caches, strict=True):
             hidden, cache = block(hidden, waves, cache)
             new_caches.append(cache)
         return self.head(self.norm(hidden)), (read + T, tuple(new_caches))

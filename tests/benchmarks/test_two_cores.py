@@ -1,5 +1,7 @@
 """The two-core record: when it looks, when it ends, what it counts, and its table."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from benchmarks.tasks import read_settings
 from docs import records
 from tests.helpers.repository import training_files
 from utils import files
+from utils.config import read_config
 from utils.text.streaming import score_blocks
 
 SMALL = {
@@ -74,3 +77,10 @@ def test_the_ratio_is_to_todays_of_the_same_session(tmp_path, monkeypatch):
     assert "| 2 | 150 (100 to 200) | 300 (200 to 400) | 1.4690 | 1.00 | a chip |" in today
     assert "| 75 (60 to 90), 1 of them not there | 150 (120 to 180) |" in mine
     assert mine.endswith("| 0.50 | a chip |")
+
+
+def test_what_is_to_race_is_a_configuration_of_its_track():
+    for file in sorted(run.RECORDS.glob("*.json")):
+        if file.stem in run.TRACKS:
+            module = importlib.import_module(f"models.{file.stem}.train")
+            assert read_config(file, module.Config).data.name == "tinyshakespeare"

@@ -1,4 +1,4 @@
-"""Small text models, one of each kind, and the Transformer with each of its positions."""
+"""Small text models, one of each kind, the Transformer with all positions and the quick recipe."""
 
 from models.lstm import modules as lstm
 from models.tcn import modules as tcn
@@ -14,11 +14,12 @@ def small_models() -> dict:
     )
     tcn_config = tcn.ModelConfig(name="m", channels=12, kernel_size=3, levels=3, dropout=0.0)
     models = {"lstm": lstm.Model(ALPHABET, lstm_config), "tcn": tcn.Model(ALPHABET, tcn_config)}
+    sizes = {"name": "m", "width": 16, "heads": 2, "layers": 2, "context": 8, "dropout": 0.0}
     for positions in ("none", "learned", "sinusoidal", "rotary"):
-        config = transformer.ModelConfig(
-            name="m", width=16, heads=2, layers=2, context=8, positions=positions, dropout=0.0
-        )
+        config = transformer.ModelConfig(positions=positions, **sizes)
         models[positions] = transformer.Model(ALPHABET, config)
+    config = transformer.ModelConfig(positions="rotary", recipe="quick", **sizes)
+    models["quick"] = transformer.Model(ALPHABET, config)
     return models
 
 
