@@ -103,10 +103,10 @@ def race(config: TextConfig, began: float, log_file: Path, *, quick: bool) -> No
             print("reached")
 
 
-def start_race(track: str, config: Path, seed: int, log: Path, *, quick: bool) -> None:
+def start_race(track: str, config: Path, seed: int, log: Path) -> None:
     """Lets a new process race, so that its clock begins with it. UserError where it fails."""
     words = [str(Path(__file__).resolve()), track, "--config", str(config), "--racing", str(log)]
-    words += ["--seed", str(seed), "--began", str(time.time()), *["--quick"] * quick]
+    words += ["--seed", str(seed), "--began", str(time.time())]
     if ended := subprocess.run([sys.executable, *words], cwd=files.ROOT).returncode:
         raise UserError(f"the training of seed {seed} ended with status {ended}: see above")
 
@@ -144,11 +144,10 @@ def main(argv: list[str] | None = None) -> None:
     configs = list(dict.fromkeys([today, *([args.config.resolve()] if args.config else [])]))
     for config in configs:
         read_config(config, kind)  # a mistake in it is told now
+    changes = {("training", "seed"): args.seed or 0, ("training", "device"): "cpu"}
     if args.racing:
-        changes = {("training", "seed"): args.seed, ("training", "device"): "cpu"}
-        changes |= QUICK | {("data", "name"): "text"} if args.quick else {}
         config = override(read_config(args.config, kind), changes)
-        return race(config, args.began, args.racing, quick=args.quick)
+        return race(config, args.began, args.racing, quick=False)
     find_raw_data("tinyshakespeare.txt")
     folder = files.output("results") / "two_cores_quick" if args.quick else RECORDS
     (folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -156,7 +155,11 @@ def main(argv: list[str] | None = None) -> None:
     for seed in range(1 if args.quick else args.seeds):
         for config in configs:
             log = folder / "logs" / f"{args.track}_{config.stem}_{seed}.csv"
-            start_race(args.track, config, seed, log, quick=args.quick)
+            if args.quick:
+                few = changes | QUICK | {("data", "name"): "text"}
+                race(override(read_config(config, kind), few), time.time(), log, quick=True)
+            else:
+                start_race(args.track, config, seed, log)
             row = {"track": args.track, "config": config.stem, "seed": seed, "session": session}
             row |= read_log(log, QUICK_TARGET if args.quick else TARGET) | name_circumstances()
             add_record(folder / "two_cores.csv", row, "track")
