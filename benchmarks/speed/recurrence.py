@@ -7,7 +7,7 @@
 (ours) against readable (theirs). "floor": the operators of both loops alone (ours), in memory and
 with views that are there already, against nn.LSTM: what separate operators cost at least. "over the
 floor": our layer against them. "stream": 2,000 characters, each read by a call of its own, without
-gradients, against nn.LSTM. All sides run in one process in turns, on as many threads as torch takes.
+gradients, against nn.LSTM. All sides run in one process in turns, on all of torch's threads.
 """
 
 import sys
