@@ -5,6 +5,7 @@ text; the views' own functions answer them. What is not asked here cannot be cho
 """
 
 import inspect
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from explorer.library import Library
-from explorer.views import attention, cells, reach, runs, write
+from explorer.views import attention, cells, faces, reach, runs, write
 from explorer.web import Query
 from utils.text.training import TEXT_KINDS
 from utils.words import count
@@ -21,8 +22,10 @@ SHIPPED = ("lstm", "tcn", "transformer")
 COMPARED = ("transformer", "transformer_tinyshakespeare")  # without positions, and with rotary ones
 REACH = 200  # characters of a text, each of which is followed back
 MOST_TRAININGS = 20
+FACES = ("vae_beta_0", "vae_beta_4", "vae_beta_20")
+TURNS = range(-45, 46, 5)  # degrees
 Asked = dict[str, str]
-Questions = Generator[tuple[str, Asked], Any, None]
+Questions = Generator[tuple[str, Asked] | tuple[str, Asked, bytes], Any, None]
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,36 @@ def ask_reach(lecture: Lecture, library: Library) -> Questions:
             yield "gradient", {"run": run, "text": text, "at": str(at)}
 
 
+def ask_faces(lecture: Lecture, library: Library) -> Questions:
+    """Asks for one face in every model, for it with one latent elsewhere, and for it turned."""
+    if not (shown := list_faces(library)):
+        return
+    yield "factors", {}
+    original = yield "rendered", {}
+    for run in shown:
+        while faces.find_measured(run, library) is None:
+            time.sleep(0.1)
+        known = yield "latents", {"run": run}
+        turns = [{"turn": str(degrees)} for degrees in TURNS if known["turns"]]
+        codes = [
+            f"{one['latent']}*{value}"
+            for one in known["latents"]
+            for value in range(-one["reach"], one["reach"] + 1)
+        ]
+        for z in ["", *codes]:
+            yield "face", {"run": run, "z": z}, original["pixels"].encode()
+        for turn in turns:
+            yield "face", {"run": run, "z": "", **turn}, original["pixels"].encode()
+
+
+def list_faces(library: Library) -> list[str]:
+    """Lists the shipped models of faces, and has what their latents do measured beside."""
+    shown = [run for run in FACES if run in library.entries()]
+    for run in shown:
+        faces.find_measured(run, library)
+    return shown
+
+
 def ask_runs(lecture: Lecture, library: Library) -> Questions:
     """Asks for one's own trainings, if there are any."""
     if not runs.trained(library):
@@ -99,14 +132,15 @@ VIEWS: dict[Any, Callable[[Lecture, Library], Questions]] = {
     cells: ask_cells,
     attention: ask_attention,
     reach: ask_reach,
+    faces: ask_faces,
     runs: ask_runs,
 }
 
 
-def answer(view: Any, name: str, asked: Asked, library: Library) -> Any:
+def answer(view: Any, library: Library, name: str, asked: Asked, body: bytes = b"") -> Any:
     """Answers a question as the server does: a stream as a list of its lines."""
     function = view.ROUTES[name]
-    found = function(Query(asked), library)
+    found = function(Query(asked, body), library)
     return list(found) if inspect.isgeneratorfunction(function) else found
 
 
@@ -115,10 +149,10 @@ def record(view: Any, lecture: Lecture, library: Library) -> Iterator[tuple[str,
     questions, found = VIEWS[view](lecture, library), None
     while True:
         try:
-            name, asked = questions.send(found)
+            name, asked, *body = questions.send(found)
         except StopIteration:
             return
-        found = answer(view, name, asked, library)
+        found = answer(view, library, name, asked, *body)
         yield f"{view.NAME}/{name}", asked, found
 
 
@@ -136,15 +170,15 @@ def choose_defaults(lecture: Lecture, library: Library) -> dict[str, Asked]:
             "runs": ",".join(lecture.attentive(library)), "text": lecture.start(attention.MOST),
         },
         "reach": {"runs": every, "text": lecture.start(REACH), "at": str(at)},
+        "faces": {"runs": ",".join(list_faces(library))},
     }  # fmt: skip
 
 
 def list_entries(lecture: Lecture, library: Library) -> list[dict[str, Any]]:
     """Lists the runs that can be chosen, each as one of one epoch."""
-    names = dict.fromkeys([*lecture.runs, *lecture.attentive(library)])
-    return [
-        vars(replace(library.find(name, TEXT_KINDS)[0], name=name, epochs=())) for name in names
-    ]
+    names = dict.fromkeys([*lecture.runs, *lecture.attentive(library), *list_faces(library)])
+    kinds = (*TEXT_KINDS, "vae")
+    return [vars(replace(library.find(name, kinds)[0], name=name, epochs=())) for name in names]
 
 
 def record_all(lecture: Lecture, library: Library) -> dict[str, Any]:

@@ -56,7 +56,7 @@ export function slider(page, key, label, { low, high, step, show = (v) => v }) {
 }
 
 export function choice(page, key, label, options) {
-  const select = el("select", { onchange: () => page.set({ [key]: select.value }) },
+  const select = el("select", { disabled: isFixed(page, key), onchange: () => page.set({ [key]: select.value }) },
     options.map((o) => (typeof o === "string" ? { value: o, label: o } : o)).map((o) =>
       el("option", { value: o.value, selected: o.value === String(page.state[key]) }, o.label)));
   return field(label, select);

@@ -1,14 +1,16 @@
 """The static edition: one file that shows every view from the disk, and asks for nothing else."""
 
 import shutil
+import time
 
 import pytest
 
 pytest.importorskip("starlette", reason="needs the extra explore: starlette is not installed")
 
-from explorer import export
+from explorer import export, recording
+from explorer.views import faces
 from tests.helpers.every_command import call
-from tests.helpers.repository import training_files
+from tests.helpers.repository import REPOSITORY, training_files
 from tests.helpers.text_commands import TRAIN, small
 from utils import files
 
@@ -106,6 +108,36 @@ def test_every_view_is_there_without_a_network(page, edition):
     page.get_by_role("link", name="Write", exact=True).click()
     page.locator(".bars button").nth(23).wait_for()
     assert {url.split("#")[0] for url in page.asked} == {edition.as_uri()}
+    assert page.said == []
+
+
+def test_a_face_has_sliders_that_stop_where_it_was_drawn(page, root, monkeypatch):
+    """One latent at a time, or a turn: of one model here, measured on few faces."""
+    model = root / "pretrained" / "vae_beta_20.pt"
+    model.write_bytes((REPOSITORY / "pretrained" / model.name).read_bytes())
+    monkeypatch.setattr(recording, "FACES", ("vae_beta_20",))
+    monkeypatch.setattr(faces, "PICTURES", 100)
+    file = root / "faces.html"
+    made = call(export.main, [str(file), f"--text={TEXT}", "--prompt=the", "--run=lstm"])
+    model.unlink()  # the other tests know nothing of it
+    assert made.status == 0, made.err
+    page.goto(f"{file.as_uri()}#faces")
+    page.locator(".latent input").first.wait_for()
+    canvas = page.locator(".portraits canvas").nth(1)
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    page.locator(".latent input").first.press("End")
+    deadline = time.monotonic() + 60
+    while canvas.evaluate("canvas => canvas.toDataURL()") == before:
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)
+    page.wait_for_url("**z=*")
+    page.get_by_label("Turn to a yaw of").press("ArrowRight")
+    page.wait_for_url("**turn=*")
+    assert "z=" not in page.url
+    assert page.get_by_label("Random").is_disabled()
+    assert page.get_by_label("smile").is_disabled()
+    assert page.locator("[role=alert]:not(:empty)").all_inner_texts() == []
+    check_faults(page)
     assert page.said == []
 
 

@@ -74,7 +74,7 @@ class Model extends Panel {
 
   makeSlider(one) {
     const id = `latent${this.index}_${one.latent}`, name = one.name ? spell(one.name) : "no name";
-    const input = el("input", { id, type: "range", min: -one.reach, max: one.reach, step: 0.05, value: 0 });
+    const input = el("input", { id, type: "range", min: -one.reach, max: one.reach, step: this.page.offers("z") ? 1 : 0.05, value: 0 });
     const out = el("output", { for: id, class: "number" });
     input.addEventListener("input", () => { this.view.setLatent(this, String(one.latent), input.value); show(Number(input.value)); });
     const show = (value) => {
@@ -124,17 +124,17 @@ class Model extends Panel {
 }
 
 async function open(page) {
-  const { state } = page;
+  const { state } = page, recorded = page.offers("z") != null; // then one latent at a time is set, or the face turned
   const { factors } = await page.source.get("faces/factors");
   const view = { models: [], original: null, closed: false, setLatent, putCodes, measured };
   const first = makeFigure(), panel = el("div", { class: "stack" }), error = errorLine();
-  const turn = el("input", { id: "turn", type: "range", min: -45, max: 45, step: 1, value: 0, disabled: true,
-    oninput: () => { page.set({ turn: turn.value }); } });
+  const turn = el("input", { id: "turn", type: "range", min: -45, max: 45, step: recorded ? 5 : 1, value: 0, disabled: true,
+    oninput: () => { page.set({ turn: turn.value, z: recorded ? "" : state.z }); } });
   const turned = el("output", { for: "turn", class: "number" });
   const undo = el("button", { type: "button", onclick: () => page.set({ z: "", turn: "" }) }, "As it was");
   view.models = state.runs.split(",").slice(0, 4).map((_, index) => new Model(page, index, view));
   const kinds = el("fieldset", { class: "tabs" }, el("legend", { class: "hidden" }, "Which face"),
-    Object.entries(KINDS).map(([value, label]) => el("label", {}, el("input", { type: "radio", name: "face", value, checked: state.face === value,
+    Object.entries(KINDS).map(([value, label]) => el("label", {}, el("input", { type: "radio", name: "face", value, checked: state.face === value, disabled: recorded && value !== "rendered",
       onchange: () => { view.original = null; page.set({ face: value, z: "", turn: "" }); } }), el("span", {}, label))));
   const strip = el("div", { class: "portraits" }, first.node, view.models.map((model) => model.figure.node));
   const room = el("div", { class: "faces" },
@@ -152,6 +152,7 @@ async function open(page) {
 
   // The address keeps what was set by hand. A turn is folded into the codes when a latent is moved after it.
   function setLatent(model, latent, value) {
+    if (recorded) return page.set({ z: view.models.map((one) => (one === model ? `${latent}*${value}` : "")).join("_"), turn: "" });
     if (state.turn !== "") page.set({ z: view.models.map((one) => writeCodes(one.codes ?? [])).join("_"), turn: "" }, { quiet: true });
     page.set({ z: putCodes(model, writePairs(readPairs(model.z).set(latent, value))) });
   }
@@ -210,7 +211,7 @@ async function open(page) {
 
   function makeFactor({ name, low, high, meaning, words, first: begin }) {
     const value = readPairs(state.factors).get(name) ?? String(begin);
-    const own = { state: { value }, set: (change) => {
+    const own = { state: { value }, offers: () => (recorded ? new Set() : null), set: (change) => {
       const pairs = readPairs(state.factors).set(name, change.value);
       if (change.value === String(begin)) pairs.delete(name);
       page.set({ factors: writePairs(pairs), z: "", turn: "" });
