@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     record = RECORDS / f"{name}{of_test}.csv"
     options = "--data.test_share 0.1" if args.test else ""
     if args.quick:
-        options += " --training.epochs 1"
+        options = f"{options} --training.epochs 1".strip()
         record = files.output("results") / "seeds_quick" / record.name
         record.unlink(missing_ok=True)
     known = {int(row["seed"]) for row in read_records(record)}

@@ -75,6 +75,7 @@ def test_seed_0_is_the_shipped_one_where_epoch_and_loss_are_equal(folder, change
 def elsewhere(tmp_path, monkeypatch):
     """Has commands and those that they start write to a folder of the test's own."""
     monkeypatch.setenv(files.VARIABLE, str(tmp_path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # a second one waits for the first
     monkeypatch.setattr(seeds, "RECORDS", tmp_path / "records")
     for name in ("find_mnist", "find_raw_data"):
         monkeypatch.setattr(seeds, name, lambda *anything: None)
