@@ -23,15 +23,33 @@ from utils import files
 from utils.errors import UserError, command
 
 RUNS = ("lstm", "tcn", "transformer")
+MEASURING = 900_000  # milliseconds for all that a page waits for: latents, on a busy machine
 # What each picture shows: the view's address, and the part that is there when it is ready.
 PICTURES = {
     "write": ("?at=92&force=24.113", ".bars button"),
     "cells": ("?group=g1&unit=79", "tbody tr"),
     "attention": ("?layer=2&at=60", ".matrix"),
     "reach": ("", ".bar"),
+    "faces": ("?factors=yaw*-15*glasses*yes", ".below > :last-child .latent"),
     "digits": ("?x=47&y=40.6", ".map.held[aria-valuetext]"),
     "runs": ("", ".curve"),
 }
+# Moves a slider, and waits until a canvas has been painted and the browser has shown it.
+SLIDE = """async ([slider, canvas, times]) => {
+  const inputs = document.querySelectorAll(slider), at = document.querySelectorAll(canvas);
+  const input = inputs[Math.min(1, inputs.length - 1)], shown = at[at.length - 1], taken = [];
+  for (let step = 0; step < times; step++) {
+    const drawn = new Promise((done) => shown.addEventListener("drawn",
+      () => requestAnimationFrame(() => done(performance.now())), { once: true }));
+    const began = performance.now(), share = (step % 5) / 5;
+    input.value = Number(input.min) + share * (input.max - input.min);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    taken.push(await drawn - began);
+  }
+  return taken.sort((a, b) => a - b)[times >> 1];
+}"""
+# Which slider is moved: a latent of the last model, a factor of the face that three models see.
+SLIDERS = {"a latent": ".below > :last-child .latent input", "a factor": ".below .field input"}
 
 
 def start() -> tuple[subprocess.Popen, str, float]:
@@ -70,12 +88,14 @@ def measure_writing(address: str, length: int) -> float:
 def visit(browser: Any, address: str, shoot: bool) -> tuple[float, int, int]:
     """Visits all views; returns seconds until the first is usable, foreign requests, complaints."""
     page = browser.new_context(viewport={"width": 1000, "height": 640}).new_page()
+    page.set_default_timeout(MEASURING)
     asked: list[str] = []
     said: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     usable = 0.0
     for name, (state, part) in PICTURES.items():
+        page.set_viewport_size({"width": 1000, "height": 900 if name == "faces" else 640})
         began = time.perf_counter()
         page.goto(f"{address}#{name}{state}")
         page.wait_for_selector(f"[data-ready={name}]")
@@ -87,19 +107,35 @@ def visit(browser: Any, address: str, shoot: bool) -> tuple[float, int, int]:
         page.wait_for_timeout(300)
         if shoot:
             picture = files.ROOT / "docs" / "figures" / f"explorer_{name}.png"
-            picture.write_bytes(shrink(page.screenshot(full_page=name != "runs")))
+            colours = 256 if name == "faces" else 128
+            picture.write_bytes(
+                shrink(page.screenshot(full_page=name not in ("faces", "runs")), colours)
+            )
             print(f"wrote {files.show(picture)}")
     return usable, sum(not url.startswith(address) for url in asked), len(said)
 
 
-def shrink(png: bytes) -> bytes:
-    """Keeps 128 colours of a screenshot."""
+def measure_sliders(browser: Any, address: str, times: int) -> dict[str, float]:
+    """Measures, for each slider, the median milliseconds until the last model's face is shown."""
+    page = browser.new_context(viewport={"width": 1000, "height": 640}).new_page()
+    page.set_default_timeout(MEASURING)
+    page.goto(f"{address}#faces")
+    page.locator(SLIDERS["a latent"]).first.wait_for()
+    page.wait_for_timeout(300)
+    return {
+        name: page.evaluate(SLIDE, [slider, ".portraits canvas", times])
+        for name, slider in SLIDERS.items()
+    }
+
+
+def shrink(png: bytes, colours: int) -> bytes:
+    """Keeps so many colours of a screenshot."""
     import io
 
     from PIL import Image
 
     small = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=0).save(
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(colours, dither=0).save(
         small, "PNG", optimize=True
     )
     return small.getvalue()
@@ -144,7 +180,10 @@ def main(argv: list[str] | None = None) -> None:
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             usable, foreign, said = visit(browser, address, shoot=not args.quick)
+            sliders = measure_sliders(browser, address, 20 if args.quick else 200)
         print(f"| an address until its view is usable | {usable:.1f} s |")
+        for name, milliseconds in sliders.items():
+            print(f"| {name} is moved until its face is shown, median | {milliseconds:.0f} ms |")
         print(f"| requests to another address | {foreign} |")
         print(f"| lines on the browser's console | {said} |")
     finally:

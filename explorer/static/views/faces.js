@@ -31,6 +31,7 @@ class Model extends Panel {
     this.beta = el("h3", {}, "…");
     this.list = el("div", { class: "latents" });
     this.about.classList.add("lesson");
+    this.about.setAttribute("role", "status");
     this.header.prepend(this.beta);
     this.node.append(this.list, this.rest);
     this.ask = latest(() => this.draw());
@@ -41,7 +42,7 @@ class Model extends Panel {
   // Asks what the latents do, again and again while that is being measured.
   async measure() {
     const run = this.run;
-    this.measured = false;
+    Object.assign(this, { measured: false, codes: null });
     this.figure.name.textContent = called(run);
     this.list.replaceChildren();
     this.sliders = [];
@@ -51,10 +52,10 @@ class Model extends Panel {
       for (;;) {
         const found = await this.page.source.get("faces/latents", { run });
         if (this.view.closed || run !== this.run) return;
-        this.beta.textContent = `β = ${found.beta}`;
+        this.beta.textContent = `β = ${found.beta}`;
         if (found.latents) return this.list_(found);
         this.about.textContent = `Measuring on ${found.pictures.toLocaleString("en")} faces what each latent knows …`;
-        await new Promise((done) => setTimeout(done, 400));
+        await new Promise((done) => setTimeout(done, 800));
       }
     } catch (problem) { this.error.show(problem); this.about.textContent = ""; }
   }
@@ -62,7 +63,7 @@ class Model extends Panel {
   list_({ latents, rest, beta, turns }) {
     const named = latents.filter((one) => one.name).length;
     this.about.textContent = named ? `${named} of ${latents.length} sliders have a name: each alone knows that factor.`
-      : `No slider has a name: ${beta === 0 ? "at β = 0 nothing keeps the latents apart" : "no latent alone knows one factor"}.`;
+      : `No slider has a name: ${beta === 0 ? "at β = 0 nothing keeps the latents apart" : "no latent alone knows one factor"}.`;
     this.rest.textContent = rest;
     this.sliders = latents.map((one) => this.makeSlider(one));
     this.list.replaceChildren(...this.sliders.map((one) => one.node));
@@ -113,7 +114,8 @@ class Model extends Panel {
     if (!found || this.view.closed) return;
     this.asked = key;
     this.codes = found.codes;
-    if (state.face === "photograph" && readPairs(this.z).size < this.codes.length) this.page.set({ z: this.view.putCodes(this, writeCodes(this.codes)) }, { quiet: true });
+    const isNew = readPairs(this.z).size < this.codes.length && this.view.original?.pixels === original;
+    if (state.face === "photograph" && isNew) this.page.set({ z: this.view.putCodes(this, writeCodes(this.codes)) }, { quiet: true });
     paint(this.figure.canvas, found);
     const error = found.squared_error == null ? "drawn from its codes" : `squared error ${found.squared_error.toPrecision(2)}`;
     this.figure.note.textContent = error;
