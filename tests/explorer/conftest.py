@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.helpers.explorer import serving
+from tests.helpers.explorer import serving, take_notes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -33,12 +33,7 @@ def browser():
 def page(browser, client):
     """Gives a page that notes what it asks for, what its console says and what fails."""
     context = browser.new_context(viewport={"width": 1000, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.asked, page.said = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda problem: page.said.append(str(problem)))
+    page = take_notes(context.new_page())
     page.opens = lambda name, state="": (
         page.goto(f"{client.address}#{name}{state}"),
         page.wait_for_selector(f"[data-ready={name}]"),

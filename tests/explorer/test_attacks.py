@@ -14,16 +14,14 @@ from benchmarks.trust import intruders
 from benchmarks.trust.explorer import list_addresses
 from benchmarks.trust.intrusions import CHEAP, HEADS, STREAM, VALUES
 from explorer import web
-from tests.helpers.explorer import serving
 from utils import files
 
 ASKS_NOTHING = ("/api/runs", "/api/runs/there", "/api/faces/factors", "/api/faces/photograph")
 
 
 @pytest.fixture(scope="module")
-def port():
-    with serving() as client:
-        yield client.port
+def port(client):
+    return client.port
 
 
 @pytest.mark.parametrize("kind", HEADS)

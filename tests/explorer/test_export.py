@@ -1,6 +1,5 @@
 """The static edition: one file that shows every view from the disk, and asks for nothing else."""
 
-import shutil
 import time
 
 import pytest
@@ -10,11 +9,11 @@ pytest.importorskip("starlette", reason="needs the extra explore: starlette is n
 from explorer import export, recording
 from explorer.views import faces
 from tests.helpers.every_command import call
+from tests.helpers.explorer import take_notes
 from tests.helpers.repository import REPOSITORY, training_files
 from tests.helpers.text_commands import TRAIN, small
 from utils import files
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TEXT = "The old bridge hums at noon."
 OPTIONS = [f"--text={TEXT}", "--prompt=the", "--seed=5", "--run", *TRAIN]
 
@@ -42,24 +41,13 @@ def edition(root):
 
 
 @pytest.fixture
-def page(edition):
-    """Opens a page without a network that notes what it asks for and what its console says."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="needs the extra browser: playwright is not installed"
-    )
-    if CHROMIUM is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_context(offline=True).new_page()
-        page.set_default_timeout(60_000)
-        page.asked, page.said = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda problem: page.said.append(str(problem)))
-        page.goto(edition.as_uri())
-        yield page
-        browser.close()
+def page(browser, edition):
+    """Opens the edition without a network, on a page that notes what happens on it."""
+    context = browser.new_context(offline=True)
+    page = take_notes(context.new_page())
+    page.goto(edition.as_uri())
+    yield page
+    context.close()
 
 
 def check_faults(page):

@@ -74,3 +74,13 @@ def serving() -> Iterator[Client]:
         finally:
             server.should_exit = True
             thread.join(10)
+
+
+def take_notes(page):
+    """Has a page note what it asks for, what its console says and what fails; returns it."""
+    page.set_default_timeout(60_000)
+    page.asked, page.said = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda problem: page.said.append(str(problem)))
+    return page
