@@ -247,16 +247,16 @@ def test_swapped_runs(data, as_commands):
                 place.write_bytes(data.draw(st.sampled_from(TABLES)))
         if data.draw(st.integers(0, 4), label="for a report") == 0:
             survives(REPORT, [name], real=False)
-            return
-        asked, index = data.draw(st.sampled_from(SHORT), label="command")
-        command = COMMANDS[asked]
-        ways = [*command.loading(name), [*command.small, f"--init={name}", "--dry-run"]]
-        argv = ways[index]
-        if "--resume" in argv and data.draw(st.booleans()):
-            argv = [*argv, f"--training.epochs={data.draw(st.integers(1, 3))}"]
-        if not command.trains or "--resume" in argv:
-            argv = [*argv, *brief(command, argv)]
-        survives(command, argv, as_commands)
+        else:
+            asked, index = data.draw(st.sampled_from(SHORT), label="command")
+            command = COMMANDS[asked]
+            ways = [*command.loading(name), [*command.small, f"--init={name}", "--dry-run"]]
+            argv = ways[index]
+            if "--resume" in argv and data.draw(st.booleans()):
+                argv = [*argv, f"--training.epochs={data.draw(st.integers(1, 3))}"]
+            if not command.trains or "--resume" in argv:
+                argv = [*argv, *brief(command, argv)]
+            survives(command, argv, as_commands)
     finally:
         files.remove(folder / name)
         if name == own:
