@@ -40,6 +40,7 @@ class Exercise:
     report: str
     read: str
     blanks: tuple[Blank, ...]
+    checkpoints: str = ""  # the kind of those that are handed in, of measures.MEASURES
 
     @property
     def points(self) -> int:
@@ -62,6 +63,17 @@ class Course:
     titles: dict[int, str]  # of the sheets
     exercises: tuple[Exercise, ...]
     twins: tuple[Twin, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files with exercises."""
+        return tuple(dict.fromkeys(b.file for e in self.exercises for b in e.blanks))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of checkpoints that are handed in."""
+        asked = dict.fromkeys(exercise.checkpoints for exercise in self.exercises)
+        return tuple(kind for kind in asked if kind)
 
     def sheet(self, number: int) -> "Course":
         """Takes one sheet alone. UserError where there is none of this number."""

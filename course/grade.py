@@ -95,9 +95,9 @@ def main(argv: list[str] | None = None) -> None:
     workers = f"submissions graded at once (default: {most}, one for each core)"
     parser.add_argument("--workers", type=number(int, 1, 64), default=most, help=workers)
     args = parser.parse_args(argv)
-    course = read_course().sheet(args.sheet)
-    wanted = dict.fromkeys(blank.file for e in course.exercises for blank in e.blanks)
-    submissions = read_class(args.submissions, wanted)
+    whole = read_course()
+    course = whole.sheet(args.sheet)
+    submissions = read_class(args.submissions, course.files, whole.files)
     args.to.mkdir(parents=True, exist_ok=True)
     file = args.to / "progress.json"
     progress = read_progress(file, args.sheet)

@@ -12,6 +12,7 @@ import json
 import shutil
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root
@@ -46,8 +47,13 @@ comes out; the equations stand there or at the head of the file. Write its body,
 It says for every exercise whether it is right or, where we know the mistake, which one it is.
 Then train: `python models/lstm/train.py`, `python main.py` (docs/commands.md has all options).
 You may add functions and imports to the files named below. What you change elsewhere is put back
-before it is graded.
+before it is graded. Hand in this folder, or a .zip of it; the files named below, edition.json and
+the checkpoints are enough. Keep the names of the attributes: weights are found by them.
 """.strip()
+CHECKPOINTS = (
+    "**To hand in, too.** `checkpoints/<run>/best.pt` of the trainings that you report, in that "
+    "folder: they are measured."
+)
 SEED = 0  # of the inputs that an edition stores
 
 
@@ -112,6 +118,7 @@ def write_sheet(course: Course) -> str:
             exercise.task.strip(),
             "\n".join(describe(blank) for blank in exercise.blanks),
             f"**To report.** {exercise.report.strip()}",
+            *([CHECKPOINTS] if exercise.checkpoints else []),
             f"**To read.** {exercise.read.strip()}",
             f"`python check.py {exercise.id}` checks it.",
         ]
@@ -134,13 +141,22 @@ def find_leaks(folder: Path, course: Course) -> list[str]:
                     secret[line.strip().encode()] = blank.function
     found = []
     for file in sorted(folder.rglob("*")):
-        content = file.read_bytes() if file.is_file() else b""
+        content = read_inside(file) if file.is_file() else b""
         found += [
             f"{file.relative_to(folder).as_posix()} holds a line of {function}: {line.decode()}"
             for line, function in secret.items()
             if line in content
         ]
     return found
+
+
+def read_inside(file: Path) -> bytes:
+    """Reads a file; of an archive, as .npz and .pt are, also what is packed in it."""
+    parts = [file.read_bytes()]
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            parts += [archive.read(name) for name in archive.namelist()]
+    return b"\n".join(parts)
 
 
 @command

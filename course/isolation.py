@@ -32,11 +32,12 @@ def hide_memory() -> None:
         ctypes.CDLL(None).prctl(DUMPABLE, 0, 0, 0, 0)
 
 
-def enter(room: Path, hidden: Sequence[Path], worker: int) -> None:
+def enter(room: Path, hidden: Sequence[Path], worker: int, seconds: int = CPU_SECONDS) -> None:
     """Shuts this process in: a session of its own, no network, limits, `hidden` folders empty.
 
     On Linux where it is allowed, a child of this process goes on, and with it ends all that it
-    started. `room` is the folder with what it may read; `worker` tells processes at once apart.
+    started. `room` is the folder with what it may read; `worker` tells processes at once apart;
+    `seconds` of processor time are what it has.
     """
     with contextlib.suppress(OSError):
         os.setsid()
@@ -44,7 +45,7 @@ def enter(room: Path, hidden: Sequence[Path], worker: int) -> None:
     if sys.platform == "linux":
         enter_namespaces(room, hidden)
         step_down(room, worker)
-    limit()
+    limit(seconds)
 
 
 def close_all_but(kept: int) -> None:
@@ -148,14 +149,14 @@ def can_be_read_by_all(folders: Sequence[Path]) -> bool:
     return True
 
 
-def limit() -> None:
+def limit(seconds: int) -> None:
     """Limits the seconds of processor time, memory, the size of a file, the number of processes."""
     if resource is None:
         return
     used = 0
     with contextlib.suppress(OSError, ValueError):
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    limits = {"RLIMIT_CPU": CPU_SECONDS, "RLIMIT_FSIZE": FILE_SIZE, "RLIMIT_CORE": 0}
+    limits = {"RLIMIT_CPU": seconds, "RLIMIT_FSIZE": FILE_SIZE, "RLIMIT_CORE": 0}
     limits |= {"RLIMIT_AS": used + MEMORY, "RLIMIT_NPROC": PROCESSES}
     for name, most in limits.items():
         with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import statistics
 import string
 from collections import Counter
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from html import escape
 from pathlib import Path
 
 from course.exercises import Course, Exercise
-from course.grading import Graded, Report
+from course.grading import Graded, Measured, Report
 from course.judging import NAMED, NOT_DONE, RIGHT, UNKNOWN
+from course.measures import MEASURES
 from utils.files import write_whole
 from utils.words import count
 
@@ -72,13 +74,34 @@ def write_grades(course: Course, reports: Sequence[Report]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     each = [f"{e.id} {what}" for e in course.exercises for what in ("points", "verdict")]
-    writer.writerow(["student", "points", "of", *each, "notes"])
+    measured = [f"{kind} {n}" for kind in course.kinds for n in ("run", *name_numbers(kind))]
+    writer.writerow(["student", "points", "of", *each, *measured, "notes"])
     most = sum(exercise.points for exercise in course.exercises)
     for report in reports:
         cells = [cell for one in report.graded for cell in (one.points, say(one))]
-        row = [report.student, report.points, most, *cells, "; ".join(report.notes)]
+        for kind in course.kinds:
+            best, numbers = choose_best(report.measured, kind), MEASURES[kind]
+            cells += [best.run, *show_numbers(best)] if best else [""] * (1 + len(numbers))
+        problems = [f"{one.run}: {one.problem}" for one in report.measured if one.problem]
+        row = [report.student, report.points, most, *cells, "; ".join([*report.notes, *problems])]
         writer.writerow([protect(cell) for cell in row])
     return text.getvalue()
+
+
+def name_numbers(kind: str) -> list[str]:
+    return [number.name for number in MEASURES[kind]]
+
+
+def show_numbers(measured: Measured) -> list[str]:
+    return [n.show(measured.numbers[n.name]) for n in MEASURES[measured.kind]]
+
+
+def choose_best(measured: Sequence[Measured], kind: str) -> Measured | None:
+    """Chooses of a student's checkpoints of a kind the best by its first number; None: no one."""
+    first = MEASURES[kind][0]
+    sign = 1 if first.less_is_better else -1
+    of_kind = [one for one in measured if one.kind == kind and one.numbers]
+    return min(of_kind, key=lambda one: sign * one.numbers[first.name], default=None)
 
 
 def protect(cell: object) -> object:
@@ -100,8 +123,9 @@ def write_student(course: Course, report: Report) -> str:
             found = '<span class="right">right</span>'
         else:
             file, _, name = one.function.partition(":")
-            found = f"{escape(PLAIN.get(one.kind, one.kind))}: <code>{escape(name)}</code>"
-            found += f" <small>in {escape(file)}</small><br>"
+            found = escape(PLAIN.get(one.kind, one.kind))
+            found += f": <code>{escape(name)}</code> <small>in {escape(file)}</small>" * bool(name)
+            found += "<br>"
             found += f"<p>{escape(one.sentence)}</p>" if one.sentence else ""
             found += f"<small>To read: {escape(exercise.read)}</small>"
         points = f"{one.points} of {exercise.points}"
@@ -111,9 +135,20 @@ def write_student(course: Course, report: Report) -> str:
     body = (
         f"<p>{escape(name_sheet(course))}</p><p><strong>{report.points} of {most} points</strong>"
     )
-    return PAGE.substitute(
-        title=escape(report.student), body="\n".join([body, notes, *rows, "</table>"])
-    )
+    parts = [body, notes, *rows, "</table>", *write_measured(report.measured)]
+    return PAGE.substitute(title=escape(report.student), body="\n".join(parts))
+
+
+def write_measured(measured: Sequence[Measured]) -> list[str]:
+    """Writes what a student's checkpoints are measured to be; nothing where there are none."""
+    rows = ["<h2>Checkpoints</h2>", "<table><tr><th>run<th>kind<th>what we measured"]
+    for one in measured:
+        found = f"<small>{escape(one.problem)}</small>"
+        if one.numbers:
+            pairs = zip(name_numbers(one.kind), show_numbers(one), strict=True)
+            found = "<br>".join(f"{name} <strong>{value}</strong>" for name, value in pairs)
+        rows.append(f"<tr><td>{escape(one.run)}<td>{escape(one.kind)}<td>{found}")
+    return [*rows, "</table>"] if measured else []
 
 
 def write_class(course: Course, reports: Sequence[Report]) -> str:
@@ -138,8 +173,32 @@ def write_class(course: Course, reports: Sequence[Report]) -> str:
         rows.append(
             f'<tr><td class="number">{times}<td>{escape(what)}<td>{show_function(function)}'
         )
-    body = "\n".join([*rows, "</table>"])
+    body = "\n".join([*rows, "</table>", *write_best(course, reports), *write_notes(reports)])
     return PAGE.substitute(title=escape(name_sheet(course)), body=body)
+
+
+def write_best(course: Course, reports: Sequence[Report]) -> list[str]:
+    """Writes how each student's best checkpoint of a kind did; nothing where there are none."""
+    rows = []
+    for kind in course.kinds:
+        found = [one for one in (choose_best(r.measured, kind) for r in reports) if one]
+        for number in MEASURES[kind] if found else ():
+            values = [one.numbers[number.name] for one in found]
+            best = (min if number.less_is_better else max)(values)
+            cells = (len(found), number.show(best), number.show(statistics.median(values)))
+            numbers = "".join(f'<td class="number">{cell}' for cell in cells)
+            rows.append(f"<tr><td>{escape(kind)}<br><small>{number.name}</small>{numbers}")
+    head = ["<h2>Checkpoints</h2>", "<p>Of each student the best one of a kind.</p>"]
+    head.append("<table><tr><th>measured<th>students<th>best<th>median")
+    return [*head, *rows, "</table>"] if rows else []
+
+
+def write_notes(reports: Sequence[Report]) -> list[str]:
+    """Writes what is amiss with submissions as a whole, and whose it is."""
+    noted = [(report.student, note) for report in reports for note in report.notes]
+    rows = [f"<tr><td>{escape(student)}<td>{escape(note)}" for student, note in noted]
+    head = ["<h2>Notes</h2>", "<table><tr><th>student<th>note"]
+    return [*head, *rows, "</table>"] if noted else []
 
 
 def show_title(exercise: Exercise) -> str:

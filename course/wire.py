@@ -32,7 +32,8 @@ def unpack(content: bytes) -> Arrays | Verdict:
         kind, sentence = table["verdict"]
         if kind not in SAID_BY_CHILD or not isinstance(sentence, str):
             raise ValueError("no verdict that a child may give")
-        return Verdict(kind, sentence[:300])
+        text = "".join(char if char.isprintable() else "?" for char in sentence[:300])
+        return Verdict(kind, text)
     arrays, place = {}, 0
     for name, (kind, shape) in table["arrays"].items():
         if kind not in KINDS or not all(type(n) is int and 0 <= n < LONGEST for n in shape):

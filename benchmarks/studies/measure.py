@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.studies import faces
 from models.aae.modules import Autoencoder
 from models.aae.train import Config as AAEConfig
 from models.aae.train import encode_pictures
@@ -30,6 +29,7 @@ from utils.text.testing import find_text, load_text_model
 from utils.text.training import TEXT_KINDS, import_kind
 from utils.training.checkpoint import load_model
 from vae.analysis.latents import analyse
+from vae.analysis.reader import load_reader, measure_rotation
 from vae.data import TRAINING_SEED, VALIDATION_SEED, load_unseen
 from vae.faces.head import render_faces
 from vae.latents import measure_kl, measure_reconstruction
@@ -66,18 +66,17 @@ def render_held_out() -> Images:
 
 
 @functools.cache
-def learn_from_faces() -> tuple[faces.Reader, Images]:
-    """Trains what reads the yaw of turned faces, and renders those that directions come from."""
-    reader = faces.train_reader(render_faces(20_000, faces.READER_SEED), epochs=8)
-    return reader, render_faces(FACES, TRAINING_SEED)
+def render_known() -> Images:
+    """Renders the faces that directions are learned from."""
+    return render_faces(FACES, TRAINING_SEED)
 
 
 def measure_faces(run: str) -> Numbers:
     """Measures a beta-VAE on rendered faces: scores of its latents, squared error, degrees."""
     solver, unseen = Solver.load(run, device="cpu"), render_held_out()
     analysis = analyse(solver.model, unseen)
-    reader, known = learn_from_faces()
-    turned = faces.measure_rotation(solver, reader, known, unseen.take(slice(500)))
+    few = unseen.take(slice(500))
+    turned = measure_rotation(solver.model, load_reader(), render_known(), few)
     scores = analysis.scores
     return {
         "mig": scores["mig"],

@@ -1,6 +1,6 @@
 """Attack the grader of the course: can points be forged, the class be stopped, anything be left?
 
-    python benchmarks/trust/attacks.py              all of attacks.toml and odd_submissions.py
+    python benchmarks/trust/attacks.py              all of attacks.toml and odd_*.py
     python benchmarks/trust/attacks.py --quick      without those that last until a limit
     python benchmarks/trust/attacks.py --only zip   those whose names have this in them
 
@@ -29,6 +29,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
 from benchmarks.options import make_parser
+from benchmarks.trust.odd_runs import SUBMISSIONS
 from benchmarks.trust.odd_submissions import FILE, ODD, POINTS, Odd
 from course import blanks, isolation
 from utils.errors import UserError, command
@@ -218,7 +219,7 @@ def choose(only: str, *, quick: bool) -> tuple[list[Attack], list[Odd]]:
     attacks = [a for a in read_attacks() if only in a.name and not (quick and a.slow)]
     if not isolation.can_separate():
         attacks = [attack for attack in attacks if not attack.needs_namespaces]
-    odd = [o for o in ODD if only in o.name and not (quick and o.name in SLOW_ODD)]
+    odd = [o for o in [*ODD, *SUBMISSIONS] if only in o.name and not (quick and o.name in SLOW_ODD)]
     if not attacks and not odd:
         raise UserError(f"no attack has {only!r} in its name")
     return attacks, odd

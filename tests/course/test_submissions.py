@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.trust.attacks import SLOW_ODD
 from benchmarks.trust.odd_submissions import FILE, ODD
-from course.exercises import read_course
+from course.editions import is_untouched, say_damaged, say_other
+from course.exercises import read_course, read_version
 from course.grading import Graded, Report
 from course.judging import CRASHED, NAMED, RIGHT
 from course.pages import write_pages
@@ -14,7 +15,8 @@ from course.submissions import read_class
 from utils.errors import UserError
 
 TEXT = "def step():\n    return 1\n"
-COURSE = read_course().sheet(1)
+WHOLE = read_course()
+COURSE = WHOLE.sheet(1)
 BYTES_THAT_ARE_READ = ("syntax error", "deep brackets", "null bytes", "latin-1", "closed")
 
 
@@ -78,3 +80,65 @@ def test_the_class_page_counts_mistakes(tmp_path):
     text = page.read_text(encoding="utf-8")
     assert '<td class="number">3<td>it is upside down' in text
     assert "4 submissions, 92.5 of 100 points on average" in text
+
+
+def submit(folder, files, edition=None):
+    for file in files:
+        (folder / "Ann" / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "Ann" / file).write_text(TEXT)
+    if edition is not None:
+        (folder / "Ann" / "edition.json").write_text(edition)
+    (found,) = read_class(folder, COURSE.files, WHOLE.files)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("edition", "said"),
+    [
+        ('{"version": "VERSION", "sheet": 1}', ""),
+        ('{"version": "VERSION", "sheet": 2}', "this is sheet 2's edition (Likelihoods and advers"),
+        ('{"version": "VERSION", "sheet": 7}', "this is sheet 7's edition; you grade sheet 1"),
+        ('{"version": "0.3", "sheet": 1}', "this is an edition of version 0.3; you grade by vers"),
+        ('{"version": "0.3", "sheet": 3}', "this is sheet 3's edition"),
+        ('{"version": "\\u001b[2J", "sheet": "1"}', ""),
+        ("[" * 99_999, ""),
+        ("[1, 2]", ""),
+    ],
+)
+def test_another_edition_is_told_apart(tmp_path, edition, said):
+    found = submit(tmp_path, COURSE.files, edition.replace("VERSION", read_version()))
+    problem = say_other(found, COURSE, WHOLE)
+    assert problem.startswith(said)
+    assert bool(problem) == bool(said)
+
+
+@pytest.mark.parametrize("graded", WHOLE.titles)
+@pytest.mark.parametrize("sheet", WHOLE.titles)
+def test_files_of_another_sheet_are_told_apart(tmp_path, sheet, graded):
+    """Without edition.json by their names; what both sheets ask for may be of either."""
+    asked, course = WHOLE.sheet(sheet), WHOLE.sheet(graded)
+    shared = [file for file in asked.files if file in course.files]
+    for files in (asked.files, shared, ()):
+        folder = tmp_path / str(len(files))
+        (folder / "Ann").mkdir(parents=True, exist_ok=True)
+        for file in files:
+            (folder / "Ann" / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "Ann" / file).write_text(TEXT)
+        (found,) = read_class(folder, course.files, WHOLE.files)
+        problem = say_other(found, course, WHOLE)
+        other = sheet != graded and set(files) == set(asked.files)
+        assert problem.startswith(f"this is sheet {sheet}'s edition") == other
+
+
+def test_a_damaged_edition_is_noted(tmp_path):
+    assert say_damaged(submit(tmp_path, COURSE.files)) == ""
+    assert "damaged" in say_damaged(submit(tmp_path, COURSE.files, "{"))
+    assert say_damaged(submit(tmp_path, COURSE.files, '{"sheet": 1}')) == ""
+
+
+def test_an_untouched_file_is_known_whatever_its_line_ends():
+    blank = b"def f():\n    raise NotImplementedError\n"
+    assert is_untouched(blank.replace(b"\n", b"\r\n") + b"\n", blank)
+    assert is_untouched(b"\xef\xbb\xbf" + blank, blank)
+    assert not is_untouched(blank.replace(b"raise", b"return"), blank)
+    assert not is_untouched(blank.replace(b"    raise", b"\traise"), blank)

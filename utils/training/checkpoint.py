@@ -187,10 +187,20 @@ def load_model(
     """
     where = choose_device(device)
     path = find(run, epoch)
-    content = load(path, config_type.kind)
+    loaded = load_file(path, load(path, config_type.kind), config_type, build_model)
+    return loaded._replace(model=loaded.model.to(where))
+
+
+def load_file(
+    path: Path,
+    content: dict[str, Any],
+    config_type: type[C],
+    build_model: Callable[[C, dict[str, Any]], nn.Module],
+) -> Loaded:
+    """Rebuilds the model of what was loaded from a file, on the CPU. UserError where it is none."""
     config = build(content.get("config"), config_type, path)
     with no_larger_than(content["model"], path):
         model = build_model(config, content)
     rebuild(model, content, path)
     watch(model, path)
-    return Loaded(model.to(where).eval(), config, content)
+    return Loaded(model.eval(), config, content)
