@@ -20,6 +20,8 @@ from course import blanks
 from course.judging import Known
 from course.probes.probe import Probe, ask, dotted
 from utils import files
+from utils.errors import UserError
+from utils.files import show
 
 FOLDER = Path(__file__).with_name("mistakes")
 
@@ -37,15 +39,22 @@ class Mistake:
         """Returns the text of the solution's file with this mistake in it."""
         file, _, name = self.function.partition(":")
         source = (files.ROOT / file).read_text(encoding="utf-8")
-        return blanks.change(source, name, self.old, self.new)
+        try:
+            return blanks.change(source, name, self.old, self.new)
+        except ValueError as problem:
+            raise UserError(f"the mistake {self.sentence!r} does not fit: {problem}") from None
 
 
 def read_mistakes(folder: Path = FOLDER) -> list[Mistake]:
     """Reads the mistakes of all files of a folder."""
     found = []
     for file in sorted(folder.glob("*.toml")):
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-        found += [Mistake(**table) for table in content["mistake"]]
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            found += [Mistake(**table) for table in content["mistake"]]
+        except (ValueError, TypeError, KeyError) as problem:  # TOML's are ValueErrors
+            said = str(problem).replace("__init__() ", "")
+            raise UserError(f"{show(file)}, after mistake {len(found)}: {said}") from None
     return found
 
 

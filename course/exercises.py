@@ -6,6 +6,7 @@ from pathlib import Path
 
 from utils import files
 from utils.errors import UserError
+from utils.files import show
 
 FILE = Path(__file__).with_name("exercises.toml")
 
@@ -101,11 +102,37 @@ def read_version() -> str:
 
 
 def read_course(file: Path = FILE) -> Course:
-    """Reads the exercises of all sheets that a file holds."""
-    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    """Reads the exercises of all sheets that a file holds. UserError for what is amiss in it."""
     exercises = []
-    for table in content["exercise"]:
-        blanks = tuple(Blank(**blank) for blank in table.pop("blank"))
-        exercises.append(Exercise(**table, blanks=blanks))
-    titles = {int(number): title for number, title in content["sheets"].items()}
-    return Course(titles, tuple(exercises), tuple(Twin(**t) for t in content.get("twin", ())))
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        titles = {int(number): title for number, title in content["sheets"].items()}
+        twins = tuple(Twin(**table) for table in content.get("twin", ()))
+        for table in content["exercise"]:
+            blanks = tuple(Blank(**blank) for blank in table.pop("blank"))
+            exercises.append(Exercise(**table, blanks=blanks))
+    except KeyError as problem:
+        raise UserError(f"{show(file)} has no {problem} where one is needed") from None
+    except (ValueError, TypeError, AttributeError) as problem:  # TOML's are ValueErrors
+        said = str(problem).replace("__init__() ", "")
+        after = f", after exercise {exercises[-1].id}" if exercises else ""
+        raise UserError(f"{show(file)}{after}: {said}") from None
+    check_exercises(exercises, titles, show(file))
+    return Course(titles, tuple(exercises), twins)
+
+
+def check_exercises(exercises: list[Exercise], titles: dict[int, str], file: str) -> None:
+    """Raises a UserError where exercises have one name, no sheet or points that are none."""
+    seen: set[str] = set()
+    for exercise in exercises:
+        where = f"{file}, exercise {exercise.id}"
+        if exercise.id in seen:
+            raise UserError(f"{where}: there are two of this id")
+        seen.add(exercise.id)
+        if exercise.sheet not in titles:
+            raise UserError(f"{where}: sheet {exercise.sheet} has no title below [sheets]")
+        for blank in exercise.blanks:
+            if type(blank.points) is not int or blank.points < 0:
+                raise UserError(f"{where}: {blank.points!r} are no points: a whole number >= 0")
+            if not blank.file.endswith(".py") or not blank.name:
+                raise UserError(f"{where}: {blank.function!r} is no function: file.py:name")

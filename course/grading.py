@@ -78,6 +78,7 @@ class Grader:
     known: dict[str, Known]  # by function
     data: "Data"
     base: Path  # the project with all exercises empty
+    rooms: Path  # where the copies are that children see, each its own alone
     context: BaseContext
     hidden: list[Path]  # folders that students' code shall not see
 
@@ -102,7 +103,7 @@ class Grader:
     def measure(self, submission: Submission, name: str, worker: int) -> Measured:
         """Measures a checkpoint, of the kinds that the sheet asks for, in a room of its own."""
         run = name_run(name)
-        with empty_room() as room:
+        with empty_room(self.rooms) as room:
             try:
                 content = read_checkpoint(submission, name)
             except Exception as problem:  # whatever has become of the file, the class goes on
@@ -141,7 +142,8 @@ class Grader:
     def ask(self, function: str, room: Path, worker: int) -> Verdict:
         """Asks one function in a process of its own, and judges what comes back."""
         known = self.known[function]
-        found = ask_apart(self.context, function, known.inputs, room, self.hidden, worker)
+        hidden = [*self.hidden, self.rooms]
+        found = ask_apart(self.context, function, known.inputs, room, hidden, worker)
         if isinstance(found, Verdict):
             return found
         try:
@@ -152,7 +154,7 @@ class Grader:
     @contextmanager
     def room(self, exercise: Exercise, submission: Submission) -> Iterator[Path]:
         """Makes a copy of the empty project with the files of one exercise."""
-        with empty_room() as room:
+        with empty_room(self.rooms) as room:
             shutil.copytree(self.base, room, dirs_exist_ok=True)
             for blank in exercise.blanks:
                 if blank.file in submission.files:
@@ -161,9 +163,10 @@ class Grader:
 
 
 @contextmanager
-def empty_room() -> Iterator[Path]:
-    """Makes a folder that a child may read; it may write to scratch/ in it."""
-    with tempfile.TemporaryDirectory(prefix="room-", ignore_cleanup_errors=True) as folder:
+def empty_room(rooms: Path) -> Iterator[Path]:
+    """Makes a folder that a child may read, none beside it; it may write to scratch/ in it."""
+    named = {"dir": rooms, "prefix": "room-", "ignore_cleanup_errors": True}
+    with tempfile.TemporaryDirectory(**named) as folder:
         room = Path(folder)
         room.chmod(0o755)
         (room / "scratch").mkdir(mode=0o777)
@@ -211,15 +214,16 @@ def make_grader(
     course: Course, place: Path, seed: int, context: BaseContext, hidden: list[Path]
 ) -> Grader:
     """Makes the empty project in a place, draws fresh inputs, runs the bank of mistakes on them."""
+    base, data = place / "edition", Data(place / "data")
+    make_files(base, course)
     mistakes = read_mistakes()
     functions = {blank.function for exercise in course.exercises for blank in exercise.blanks}
     known = {
         function: draw_known(PROBES[function], [seed, number], mistakes)
         for number, function in enumerate(sorted(functions))
     }
-    base, data = place / "edition", Data(place / "data")
-    make_files(base, course)
-    return Grader(course, read_course(), known, data, base, context, hidden)
+    (rooms := place / "rooms").mkdir()
+    return Grader(course, read_course(), known, data, base, rooms, context, hidden)
 
 
 def make_digest(submission: Submission) -> str:

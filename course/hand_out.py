@@ -20,12 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository r
 from course import blanks
 from course.bank import draw_known, read_mistakes
 from course.exercises import FILE, Blank, Course, read_course, read_version
+from course.measures import MEASURES
 from course.probes.probe import find_probes
 from course.references import save_references
 from utils import files
 from utils.command_line import Parser, number
 from utils.errors import UserError, command
 from utils.files import show
+from utils.words import count
 
 CODE = ("data_preparation.py", "main.py", "solver.py", "models", "vae", "utils")
 # Nothing else that answers a question of the sheets: no tests, theory, results, weights.
@@ -68,7 +70,11 @@ def make_edition(folder: Path, course: Course) -> None:
 
 
 def make_files(folder: Path, course: Course) -> None:
-    """Writes the code of an edition: the project with its exercises empty, and what asks them."""
+    """Writes the code of an edition: the project with its exercises empty, and what asks them.
+
+    UserError for an exercise whose function is not there, or is asked by no probe.
+    """
+    check_functions(course)
     for name in CODE:
         copy(files.ROOT / name, folder / name)
     for name in CHECKING:
@@ -84,6 +90,29 @@ def make_files(folder: Path, course: Course) -> None:
             (folder / twin.file).write_text(twin.text.lstrip(), encoding="utf-8")
         else:
             shutil.rmtree(folder / twin.file)
+
+
+def check_functions(course: Course) -> None:
+    """Raises a UserError for a function that cannot be emptied or asked."""
+    probes = find_probes()
+    for exercise in course.exercises:
+        if exercise.checkpoints and exercise.checkpoints not in MEASURES:
+            known = ", ".join(MEASURES)
+            raise UserError(
+                f"exercise {exercise.id} asks for checkpoints of {exercise.checkpoints!r}: there "
+                f"are measures for {known}"
+            )
+        for blank in exercise.blanks:
+            file, where = files.ROOT / blank.file, f"exercise {exercise.id}: {blank.function}"
+            try:
+                blanks.find(file.read_text(encoding="utf-8"), blank.name)
+            except (OSError, KeyError):
+                raise UserError(f"{where} is not there to be emptied") from None
+            if blank.function not in probes:
+                raise UserError(
+                    f"{where} is asked by no probe: course/probes/ needs a class with this "
+                    "`function` (docs/course.md)"
+                )
 
 
 def copy(source: Path, target: Path) -> None:
@@ -179,8 +208,8 @@ def main(argv: list[str] | None = None) -> None:
         if args.to.exists():
             args.to.rmdir()
         made.rename(args.to)
-    count = sum(len(exercise.blanks) for exercise in course.exercises)
-    print(f"wrote {show(args.to)}: sheet {args.sheet}, {count} functions to write; see SHEET.md")
+    blanked = count(sum(len(exercise.blanks) for exercise in course.exercises), "function")
+    print(f"wrote {show(args.to)}: sheet {args.sheet}, {blanked} to write; see SHEET.md")
 
 
 if __name__ == "__main__":

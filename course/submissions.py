@@ -67,17 +67,22 @@ def read_class(folder: Path, wanted: Iterable[str], known: Iterable[str] = ()) -
     """
     entries, wanted, known = list_submissions(folder), tuple(wanted), tuple(known)
     named = Counter(name_student(entry) for entry in entries)
-    found = []
+    found: dict[str, Submission] = {}
     for entry in entries:
         submission = read_submission(entry, wanted, known)
-        if named[submission.student] > 1:
-            submission = replace(submission, student=entry.name)
-        found.append(submission)
-    return found
+        student = submission.student
+        if named[student] > 1:
+            student = entry.name.encode("utf-8", "replace").decode("utf-8")
+        while student in found:
+            student += "'"
+        found[student] = replace(submission, student=student)
+    return list(found.values())
 
 
 def name_student(entry: Path) -> str:
-    return entry.name if entry.is_dir() else entry.stem
+    """Names a student by a folder or file; bytes that are no UTF-8 could not be written again."""
+    name = entry.name if entry.is_dir() else entry.stem
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def read_submission(entry: Path, wanted: Iterable[str], known: Iterable[str] = ()) -> Submission:
@@ -112,7 +117,8 @@ def read_submission(entry: Path, wanted: Iterable[str], known: Iterable[str] = (
                 notes.append(f"of {len(names)} checkpoints {MOST_CHECKPOINTS} are measured")
     except Exception as problem:  # whatever one student hands in, the class goes on
         notes = [f"it cannot be read: {clean(problem)}", *notes]
-    return Submission(student, found, tuple(notes), entry, checkpoints, edition, seen)
+    notes = tuple(map(make_printable, notes))
+    return Submission(student, found, notes, entry, checkpoints, edition, seen)
 
 
 @contextmanager
@@ -146,7 +152,8 @@ def choose_checkpoints(names: list[str]) -> list[str]:
 def name_run(checkpoint: str) -> str:
     """Names the run of a checkpoint: "lstm" of checkpoints/lstm/best.pt, and of lstm.pt."""
     path = PurePosixPath(checkpoint)
-    return path.parent.name if path.stem in ("best", "last") and path.parent.name else path.stem
+    own = path.parent.name if path.stem in ("best", "last") and path.parent.name else path.stem
+    return make_printable(own)
 
 
 def read_checkpoint(submission: Submission, name: str) -> bytes:
@@ -168,8 +175,12 @@ def read_wanted(read: Reader | None) -> bytes | str:
 
 def clean(problem: Exception) -> str:
     """Says an error in one short line that can be printed."""
-    text = " ".join(str(problem).split()) or type(problem).__name__
-    return "".join(char if char.isprintable() else "?" for char in text)[:200]
+    return make_printable(" ".join(str(problem).split()) or type(problem).__name__)[:200]
+
+
+def make_printable(text: str) -> str:
+    """Replaces what is no character to be printed, as the bytes of a name that is no UTF-8."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def find_root(names: list[str], wanted: tuple[str, ...]) -> str:

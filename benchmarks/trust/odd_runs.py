@@ -56,6 +56,15 @@ def outside(folder: Path, text: str) -> None:
     pack(folder / "checkpoint outside.zip", files)
 
 
+def name_of_no_text(folder: Path, text: str) -> None:
+    """Names that are no UTF-8, of a notebook and of a checkpoint: as an old archive leaves them."""
+    write(folder / "names of no text" / FILE, text)
+    runs = os.fsencode(folder / "names of no text" / "checkpoints")
+    os.makedirs(runs + b"/\xff\xfe")
+    for place in (b"/\xff\xfe/best.pt", b"/M\xfcller.ipynb"):
+        Path(os.fsdecode(runs + place)).write_bytes(b"x")
+
+
 def edition_of(name: str, edition: object, points: int) -> Odd:
     """Hands in a right file with an edition.json."""
 
@@ -74,6 +83,7 @@ SUBMISSIONS = [
     Odd("checkpoint too large", POINTS, too_large),
     Odd("checkpoint packed bomb", POINTS, packed_bomb),
     Odd("checkpoint outside", POINTS, outside),
+    Odd("names of no text", POINTS, name_of_no_text),
     edition_of("edition of sheet 2", {"version": "1.0.0", "sheet": 2}, 0),
     edition_of("edition of no sheet", {"version": "1.0.0", "sheet": 10**9}, POINTS),
     edition_of("edition of long ago", {"version": "0.0.1", "sheet": 1}, 0),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.trust import attacks
+from benchmarks.trust.odd_runs import SUBMISSIONS
 from benchmarks.trust.odd_submissions import ODD
 from course import isolation
 
@@ -17,8 +18,12 @@ CHOSEN = (
     *("patched-comparison", "sys-modules", "answer-from-the-frame", "all-descriptors"),
     *("named-arrays-from-the-frame", "fork-bomb", "daemon", "big-list", "full-disk", "seeds"),
     *("reads-the-solution", "reads-a-neighbour", "writes-the-grade", "kills", "network"),
-    *("parents-memory", "limits", "not-a-number", "pickles", "segmentation-fault"),
+    *("half-a-character", "half-a-character-in-a-verdict", "parents-memory"),
+    *("limits", "not-a-number", "pickles", "segmentation-fault"),
 )
+
+WITH_CHECKPOINTS = ("checkpoint code", "checkpoint link", "checkpoint pipe", "names of no text")
+WITH_CHECKPOINTS += ("edition of sheet 2", "edition of long ago")
 
 
 @pytest.fixture
@@ -38,10 +43,11 @@ def test_no_point_is_forged_and_the_class_goes_on(work):
     if not isolation.can_separate():
         chosen = [attack for attack in chosen if not attack.needs_namespaces]
     odd = [one for one in ODD if one.name not in attacks.SLOW_ODD]
+    odd += [one for one in SUBMISSIONS if one.name in WITH_CHECKPOINTS]
     outcome = attacks.grade(work, chosen, odd, workers=2)
     assert outcome.failures == []
     assert len(outcome.rows) == len(chosen) + len(odd) + 3
 
 
 def test_there_are_enough_attacks():
-    assert len(attacks.read_attacks()) + len(ODD) >= 80
+    assert len(attacks.read_attacks()) + len(ODD) + len(SUBMISSIONS) >= 120

@@ -4,23 +4,17 @@ import itertools
 
 import pytest
 
-from course.bank import draw_known, loaded, read_mistakes
 from course.exercises import read_course
-from course.judging import APART, NAMED, distance, judge
-from course.probes.probe import ask, find_probes
-
-PROBES, MISTAKES = find_probes(), read_mistakes()
+from course.judging import APART, NAMED, distance
+from tests.helpers.versions import MISTAKES, PROBES, judge_mistakes, know
 
 
 @pytest.mark.parametrize("seed", [0, 2**41 + 5], ids=["stored", "fresh"])
 @pytest.mark.parametrize("function", sorted(PROBES))
 def test_a_mistake_is_named_rightly(function, seed):
-    probe, file = PROBES[function], function.partition(":")[0]
-    known = draw_known(probe, seed, MISTAKES)
-    for mistake in (one for one in MISTAKES if one.function == function):
-        with loaded(file, mistake.apply()) as module:
-            verdict = judge(probe, ask(probe, module, known.inputs), known)
+    for mistake, verdict in judge_mistakes(function, seed):
         assert (verdict.kind, verdict.sentence) == (NAMED, mistake.sentence)
+    known = know(function, seed)
     for sentence, outputs in known.mistakes:
         assert min(distance(outputs, right) for right in known.right) > APART, sentence
     for (one, found), (other, more) in itertools.combinations(known.mistakes, 2):

@@ -1,6 +1,5 @@
 """A student edition: what is in it, and that each of its exercises is checked on its own."""
 
-import json
 import subprocess
 import sys
 
@@ -8,44 +7,11 @@ import pytest
 
 from course import blanks, check, hand_out
 from course.exercises import read_course, read_version
+from tests.helpers.editions import ask, fill
 from tests.helpers.repository import REPOSITORY
 from utils.errors import UserError
 
 COURSE = read_course()
-# Runs in an edition: takes texts of its files from stdin, one lot after another, and says which
-# verdict every exercise has.
-ASK = """
-import json, sys, warnings
-from pathlib import Path
-warnings.simplefilter("ignore")
-import torch
-from course.attempt import attempt
-from course.exercises import read_course
-from course.judging import RIGHT, judge
-from course.probes.probe import find_probes
-from course.references import load_references
-torch.set_num_threads(1)
-root = Path.cwd()
-sheet = json.loads((root / "edition.json").read_text())["sheet"]
-known, probes = load_references(root / "course/references.npz"), find_probes()
-for lot in json.load(sys.stdin):
-    before = {file: (root / file).read_text() for file in lot}
-    for file, text in lot.items():
-        (root / file).write_text(text)
-    for name in [n for n in sys.modules if n.partition(".")[0] in ("models", "vae", "utils")]:
-        del sys.modules[name]
-    sys.modules.pop("data_preparation", None)
-    kinds = {}
-    for exercise in read_course().sheet(sheet).exercises:
-        for blank in exercise.blanks:
-            probe, one = probes[blank.function], known[blank.function]
-            found = attempt(probe, one.inputs, root)
-            verdict = found if hasattr(found, "kind") else judge(probe, found, one)
-            kinds.setdefault(exercise.id, set()).add(verdict.kind)
-    for file, text in before.items():
-        (root / file).write_text(text)
-    print(json.dumps({name: sorted(found) for name, found in kinds.items()}))
-"""
 
 
 @pytest.fixture(scope="module", params=COURSE.titles)
@@ -57,25 +23,8 @@ def edition(request, tmp_path_factory):
     return folder, course
 
 
-def fill(folder, functions):
-    """Takes the bodies of functions from the solution into the edition's texts, by file."""
-    texts = {}
-    for blank in functions:
-        text = texts.get(blank.file) or (folder / blank.file).read_text(encoding="utf-8")
-        source = (REPOSITORY / blank.file).read_text(encoding="utf-8")
-        lines, (first, end) = text.splitlines(), blanks.find_body(text, blank.name)
-        lines[first:end] = blanks.read_body(source, blank.name)
-        texts[blank.file] = "\n".join(lines) + "\n"
-    return texts
-
-
-def ask(folder, lots):
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", ASK],
-        cwd=folder, input=json.dumps(lots), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def by_exercise(course, kinds):
+    return {e.id: {kinds[blank.function] for blank in e.blanks} for e in course.exercises}
 
 
 def test_an_exercise_is_judged_whatever_the_others_hold(edition):
@@ -85,7 +34,7 @@ def test_an_exercise_is_judged_whatever_the_others_hold(edition):
     lots = [fill(folder, exercise.blanks) for exercise in course.exercises]
     for exercise in course.exercises:
         lots.append(fill(folder, [blank for blank in everything if blank not in exercise.blanks]))
-    answers = ask(folder, lots)
+    answers = [by_exercise(course, kinds) for kinds in ask(folder, lots)]
     count = len(course.exercises)
     for exercise, alone, without in zip(
         course.exercises, answers[:count], answers[count:], strict=True
@@ -95,8 +44,8 @@ def test_an_exercise_is_judged_whatever_the_others_hold(edition):
             has = [blank.function in shared for blank in other.blanks]
             of_alone = {"right"} if all(has) else {"not done"} if not any(has) else set()
             of_without = {"not done"} if all(has) else {"right"} if not any(has) else set()
-            assert not of_alone or set(alone[other.id]) == of_alone, (exercise.id, other.id)
-            assert not of_without or set(without[other.id]) == of_without, (exercise.id, other.id)
+            assert not of_alone or alone[other.id] == of_alone, (exercise.id, other.id)
+            assert not of_without or without[other.id] == of_without, (exercise.id, other.id)
 
 
 def test_no_line_of_a_solution_is_in_an_edition(edition):
