@@ -167,7 +167,8 @@ def write_class(course: Course, reports: Sequence[Report]) -> str:
         )
     wrong = [g for r in reports for g in r.graded if g.kind not in (RIGHT, NOT_DONE)]
     made = Counter((g.function, g.kind, said(g)) for g in wrong)
-    rows.append("</table><h2>Mistakes</h2><table><tr><th>how often<th>mistake<th>function")
+    head = "</table><h2>Mistakes</h2><table><tr><th>how often<th>mistake<th>function"
+    rows += [head] if made else []
     for (function, kind, sentence), times in made.most_common():
         what = sentence if kind == NAMED else PLAIN.get(kind, kind)
         rows.append(
@@ -195,10 +196,13 @@ def write_best(course: Course, reports: Sequence[Report]) -> list[str]:
 
 def write_notes(reports: Sequence[Report]) -> list[str]:
     """Writes what is amiss with submissions as a whole, and whose it is."""
-    noted = [(report.student, note) for report in reports for note in report.notes]
-    rows = [f"<tr><td>{escape(student)}<td>{escape(note)}" for student, note in noted]
+    rows = [
+        f"<tr><td>{escape(report.student)}<td>{'<br>'.join(map(escape, report.notes))}"
+        for report in reports
+        if report.notes
+    ]
     head = ["<h2>Notes</h2>", "<table><tr><th>student<th>note"]
-    return [*head, *rows, "</table>"] if noted else []
+    return [*head, *rows, "</table>"] if rows else []
 
 
 def show_title(exercise: Exercise) -> str:

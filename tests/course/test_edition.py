@@ -1,11 +1,14 @@
 """A student edition: what is in it, and that each of its exercises is checked on its own."""
 
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from course import blanks, check, hand_out
+from course.bank import read_mistakes
 from course.exercises import read_course, read_version
 from tests.helpers.editions import ask, fill
 from tests.helpers.repository import REPOSITORY
@@ -115,3 +118,73 @@ def test_bad_calls_end_in_a_line(tmp_path, capsys):
     assert not (tmp_path / "new").exists()
     assert check.main([]) == 2  # where it stands it is in no edition
     assert "no student edition" in capsys.readouterr().err
+
+
+TITLES = '[sheets]\n1 = "One"\n'
+EXERCISE = """
+[[exercise]]
+id = "1a"
+label = "1a"
+sheet = 1
+title = ""
+task = ""
+report = ""
+read = ""
+"""
+BLANK = '[[exercise.blank]]\nfunction = "utils/words.py:count"\npoints = 1\ntodo = ""\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has no 'sheets' where one is needed"),
+        ("[sheets]\n1 = \n", "at line 2"),
+        (TITLES + EXERCISE, "has no 'blank' where one is needed"),
+        (TITLES + EXERCISE + "poins = 1\n" + BLANK, "unexpected keyword argument 'poins'"),
+        (TITLES + EXERCISE + BLANK.replace("= 1", "= -1"), "-1 are no points"),
+        (TITLES + EXERCISE + BLANK.replace("= 1", '= "1"'), "'1' are no points"),
+        (TITLES + EXERCISE + BLANK.replace(":count", ""), "is no function: file.py:name"),
+        (TITLES + EXERCISE.replace("sheet = 1", "sheet = 4") + BLANK, "sheet 4 has no title"),
+        (TITLES + 2 * (EXERCISE + BLANK), "there are two of this id"),
+    ],
+)
+def test_a_slip_in_the_list_of_exercises_ends_in_a_line(tmp_path, text, said):
+    (file := tmp_path / "exercises.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=re.escape(said)):
+        read_course(file)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("", "", "utils/words.py:count is asked by no probe"),
+        (":count", ":cuont", "utils/words.py:cuont is not there"),
+        ("utils/words", "utils/wrods", "utils/wrods.py:count is not there"),
+        ("[[exercise.blank]]", 'checkpoints = "rnn"\n[[exercise.blank]]', "checkpoints of 'rnn'"),
+    ],
+)
+def test_an_exercise_that_cannot_be_made_ends_in_a_line(tmp_path, old, new, said):
+    (file := tmp_path / "exercises.toml").write_text(
+        TITLES + EXERCISE + BLANK.replace(old, new), encoding="utf-8"
+    )
+    with pytest.raises(UserError, match=re.escape(said)):
+        hand_out.make_files(tmp_path / "made", read_course(file))
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_mistake_that_no_longer_fits_is_named(tmp_path):
+    table = '[[mistake]]\nfunction = "utils/words.py:count"\nsentence = "upside down"\n'
+    (file := tmp_path / "x.toml").write_text(table + 'old = "absent"\nnew = ""\n')
+    (mistake,) = read_mistakes(tmp_path)
+    with pytest.raises(UserError, match="'upside down' does not fit: 'absent' stands 0"):
+        mistake.apply()
+    file.write_text(table)
+    with pytest.raises(UserError, match="after mistake 0: "):
+        read_mistakes(tmp_path)
+
+
+def test_a_leak_in_an_archive_is_found(tmp_path):
+    (blank, *_) = COURSE.sheet(1).exercises[0].blanks
+    body = blanks.read_body((REPOSITORY / blank.file).read_text(encoding="utf-8"), blank.name)
+    np.savez_compressed(tmp_path / "hidden.npz", text=np.frombuffer("\n".join(body).encode(), "B"))
+    assert "hidden.npz holds a line of" in hand_out.find_leaks(tmp_path, COURSE.sheet(1))[0]

@@ -1,6 +1,9 @@
 """What is read of a submission, and what the pages make of a student's name and of errors."""
 
 import csv
+import json
+import os
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +11,7 @@ from benchmarks.trust.attacks import SLOW_ODD
 from benchmarks.trust.odd_submissions import FILE, ODD
 from course.editions import is_untouched, say_damaged, say_other
 from course.exercises import read_course, read_version
-from course.grading import Graded, Report
+from course.grading import Graded, Measured, Report
 from course.judging import CRASHED, NAMED, RIGHT
 from course.pages import write_pages
 from course.submissions import read_class
@@ -80,6 +83,42 @@ def test_the_class_page_counts_mistakes(tmp_path):
     text = page.read_text(encoding="utf-8")
     assert '<td class="number">3<td>it is upside down' in text
     assert "4 submissions, 92.5 of 100 points on average" in text
+
+
+def test_measured_checkpoints_are_on_all_pages(tmp_path):
+    numbers = {"nats per character": 1.38, "nats on cold blocks": 1.39}
+    worse = {name: value + 1 for name, value in numbers.items()}
+    runs = (
+        Measured("small", "lstm", worse),
+        Measured("big", "lstm", numbers),
+        Measured("<b>", problem="it is damaged"),
+    )
+    reports = [replace(make_report("a"), measured=runs, notes=("late",)), make_report("b")]
+    table, page = write_pages(tmp_path, COURSE, reports)
+    with table.open(newline="", encoding="utf-8-sig") as stream:
+        first, second = csv.DictReader(stream)
+    assert (first["lstm run"], first["lstm nats per character"]) == ("big", "1.3800")
+    assert (second["lstm run"], second["tcn run"]) == ("", "")
+    assert first["notes"] == "late; <b>: it is damaged"
+    assert '<td class="number">1<td class="number">1.3800' in page.read_text(encoding="utf-8")
+    own = (tmp_path / "students" / "a.html").read_text(encoding="utf-8")
+    assert "nats on cold blocks <strong>2.3900</strong>" in own
+    assert "<b>" not in own
+    assert "Checkpoints" not in (tmp_path / "students" / "b.html").read_text(encoding="utf-8")
+    assert Report.from_plain(json.loads(json.dumps(reports[0].to_plain()))) == reports[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there, not bytes")
+def test_names_that_are_no_text_can_be_written(tmp_path):
+    for name in (b"M\xfcller", b"M\xf6ller"):
+        try:
+            os.makedirs(os.fsencode(tmp_path / "class") + b"/" + name + b"/checkpoints/\xff")
+        except OSError:
+            pytest.skip("this file system takes none but UTF-8")
+    submissions = read_class(tmp_path / "class", [FILE])
+    students = [one.student for one in submissions]
+    assert len(set(students)) == 2
+    write_pages(tmp_path, COURSE, [make_report(student) for student in students])
 
 
 def submit(folder, files, edition=None):
