@@ -149,7 +149,7 @@ def can_be_read_by_all(folders: Sequence[Path]) -> bool:
     return True
 
 
-def limit(seconds: int) -> None:
+def limit(seconds: int = CPU_SECONDS) -> None:
     """Limits the seconds of processor time, memory, the size of a file, the number of processes."""
     if resource is None:
         return

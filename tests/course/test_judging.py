@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from course.exercises import read_course
-from course.grading import Grader, make_digest
+from course.grading import Data, Grader, make_digest
 from course.isolation import CPU_SECONDS, FILE_SIZE, MEMORY, PROCESSES, can_be_read_by_all
 from course.judging import (
     CLOSE,
@@ -110,9 +110,14 @@ def test_points_are_those_of_functions_that_are_right(monkeypatch, tmp_path):
     kinds |= {second.function: NAMED, third.function: CRASHED}
     monkeypatch.setattr(Grader, "ask", lambda self, f, room, worker: Verdict(kinds[f], f"of {f}"))
     files = {blank.file: b"" for blank in exercise.blanks}
+    base, rooms = tmp_path / "base", tmp_path / "rooms"
+    rooms.mkdir()
     for file in files:
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-    grader = Grader(read_course(), {}, tmp_path, None, [])
+        (base / file).parent.mkdir(parents=True, exist_ok=True)
+        (base / file).write_text("as it was handed out")
+    grader = Grader(
+        read_course(), read_course(), {}, Data(tmp_path / "data"), base, rooms, None, []
+    )
     graded = grader.grade_exercise(exercise, Submission("anna", files), 0)
     assert graded.points == sum(blank.points for blank in (first, *rest))
     assert (graded.kind, graded.function) == (NAMED, second.function), "the first fault is said"
