@@ -21,7 +21,7 @@ from utils.words import count
 
 DELIMITERS = "\t,;"
 LARGEST = 10**9  # bytes of a table
-MOST = 10_000  # columns of it
+MOST = 1000  # columns of it
 Columns = dict[str, Sequence[str]]
 
 
