@@ -15,7 +15,7 @@ import torch
 from utils import files
 from utils.config import key
 from utils.errors import UserError
-from utils.files import check_name, data_folder, find, lock, open_plain, show, tidy
+from utils.files import check_name, data_folder, find, lock, show, tidy
 from utils.text.preparation import BLOCK, RECORD, prepare
 from utils.training.fingerprint import Fingerprint, digest
 from utils.words import count
@@ -189,8 +189,8 @@ def read(folder: Path) -> tuple[list[str], np.ndarray]:
         numbers = [int(sample.stem.removeprefix("sample_")) for sample in samples]
         sound = sound and numbers == [numbers[0] + n for n in range(len(numbers))]  # none is lost
         record = {"characters": len(codes), "files": len(samples) or 1}
-        if (folder / RECORD).exists():  # earlier versions kept none
-            with open_plain(folder / RECORD) as file:
+        if (folder / RECORD).is_file():  # earlier versions kept none
+            with open(folder / RECORD, "rb") as file:
                 record |= {**json.loads(file.read(BLOCK))}
         expected, length = operator.index(record["files"]), operator.index(record["characters"])
         sound = sound and len(codes) == length
