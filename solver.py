@@ -153,7 +153,6 @@ class Solver:
         pictures = sweep(self.model, z, [row["latent"] for row in most], SWEEP)  # (N, S, C, H, W)
         frames = wrap_rows(pictures.transpose(0, 1), 8).transpose(0, 1)  # (S, K, 8, C, H, W)
         values = [f"{value:g}" for value in SWEEP.tolist()]
-        whole = {"scores": analysis.scores, "floors": analysis.floors, "latents": rows}
         file = self.results / "latent_analysis.png"
         table = rows
         if analysis.factors:
@@ -168,7 +167,7 @@ class Solver:
                 labels=[f"z{row['latent']}" for row in most],
             ),
             write_whole(file.with_suffix(".csv"), make_csv(table).encode()),
-            write_whole(file.with_suffix(".json"), json.dumps(whole, indent=2).encode()),
+            write_whole(file.with_suffix(".json"), json.dumps(analysis.whole, indent=2).encode()),
         )
         return analysis
 

@@ -310,6 +310,29 @@ def table_of_units(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def photographs() -> str:
+    """Makes the table of benchmarks/studies/photographs.py; a sentence where it was not run."""
+    rows = read_record("photographs")
+    if not rows:
+        return "Not recorded yet.\n"
+    machine = ", ".join(sorted({row["machine"] for row in rows}))
+    columns = [
+        ("processor minutes", "processor_minutes", digits(1)),
+        ("images seen", "images", digits(0)),
+        ("squared error, 1e-3", "squared_error", digits(2, times=1000)),
+        ("Fréchet distance of draws", "frechet_draws", digits(2)),
+        ("of reconstructions", "frechet_reconstructed", digits(2)),
+    ]
+    lines = [f"`{rows[0]['command']}` ({machine})", ""]
+    lines.append("| recipe | seeds | " + " | ".join(heading for heading, _, _ in columns) + " |")
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        own = [row for row in rows if row["recipe"] == recipe]
+        cells = [summarise([float(row[key]) for row in own], write) for _, key, write in columns]
+        lines.append(f"| {recipe} | {len(own)} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 TEXTS = ("lstm", "tcn", "transformer")
 SHIPPED = {
     "text": (*TEXTS, *(f"{name}_tinyshakespeare" for name in TEXTS)),
@@ -332,6 +355,7 @@ TABLES: dict[str, dict[str, Table]] = {
     "docs/faces.md": {
         "seeds of faces": partial(seeds, "faces", *SHIPPED["faces"]),
         "floors of faces": face_floors,
+        "photographs": photographs,
     },
     "docs/digits.md": {
         "seeds of exact likelihoods": partial(seeds, "likelihood", *SHIPPED["likelihood"]),

@@ -256,8 +256,9 @@ def test_few_faces_have_no_names_and_it_says_why(trained, capsys):
         assert re.search(r"mig [\d.e-]+ \(shuffled factors: up to [\d.]+\)", out)
     file = trained / "results" / "small" / "latent_analysis.json"
     floors = json.loads(file.read_text(encoding="utf-8"))["floors"]
-    assert floors.keys() == {"mig", *NAMES}
-    assert max(floors.values()) > 0.25, "of 64 faces"
+    assert floors.keys() == {"mig", "shares"}
+    assert floors["shares"].keys() == set(NAMES)
+    assert max(floors["shares"].values()) > 0.25, "of 64 faces"
 
 
 def test_rotate_says_what_is_a_guess(trained, capsys):
@@ -287,7 +288,7 @@ def test_latent_analysis_of_photographs_by_their_table(trained, known, capsys):
     results = trained / "results" / "small"
     picture(results / "latent_factors.png")
     whole = json.loads((results / "latent_analysis.json").read_text(encoding="utf-8"))
-    assert whole["floors"].keys() == {"age", "hat", "mig"}
+    assert whole["floors"]["shares"].keys() == {"age", "hat"}
     assert all(0 <= row["age_share"] <= 1 for row in whole["latents"])
     assert run(*argv, "--factors", "hat") == 0
     mig = whole["scores"]["mig"]

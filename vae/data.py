@@ -1,16 +1,17 @@
 """The pictures that a configuration names: rendered faces, digits, or a folder of one's own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from utils.config import key
 from utils.files import show
 from utils.images import mnist
 from utils.images.arrays import is_array
-from utils.images.data import Images, Shape, split
+from utils.images.data import Batches, Images, Shape, split
 from utils.images.files import load_images, load_picture
 from vae.faces.head import render_faces
 from vae.networks import SIDES
@@ -120,3 +121,19 @@ def binarise(images: Images, seed: int) -> Images:
         below = random.integers(255, size=values.shape, dtype=np.uint8)  # 0 ... 254
         parts.append(np.where(below < values, 255, 0).astype(np.uint8))
     return replace(images, pixels=np.concatenate(parts), source=f"{images.source}, binarised")
+
+
+@dataclass
+class NoisyBatches(Batches):
+    """Batches of pictures, and the noise that their latents are sampled with."""
+
+    z_dim: int
+    mirror: bool = False
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yields pictures (B, C, H, W) in [0, 1], and noise (B, Z) from N(0, I)."""
+        for x, _ in super().epoch(number, first):
+            if self.mirror:
+                flipped = torch.rand(len(x)) < 0.5
+                x[flipped] = x[flipped].flip(3)
+            yield x, torch.randn(len(x), self.z_dim, dtype=x.dtype)

@@ -12,7 +12,8 @@ at its own beta * D / Z: for 64 x 64 colour pictures and 20 latents, its 0.01 is
 All of it is computed in float32 at least, whatever the precision of what is given: sums over
 thousands of pixels need more than the 8 bits of a bfloat16.
 
-Sources: Higgins et al. 2017 (beta), Burgess et al. 2018 (capacity), Chen et al. 2018 (beta-TCVAE).
+Sources: Higgins et al. 2017 (beta), Burgess et al. 2018 (capacity), Chen et al. 2018 (beta-TCVAE),
+Rybkin et al. 2021 (sigma).
 """
 
 import math
@@ -59,6 +60,26 @@ def reconstruction(logits: torch.Tensor, x: torch.Tensor, likelihood: str) -> to
     else:
         raise ValueError(f"likelihood is {likelihood!r}, not one of {', '.join(LIKELIHOODS)}")
     return nats.flatten(1).sum(dim=1)
+
+
+def fit_sigma(halves: torch.Tensor, values: int) -> torch.Tensor:
+    """Turns nats of `gaussian`, at sigma 1, into those at the best sigma: (B,) -> nats (B,).
+
+    With h (`halves`) half the squared error of a picture, which has D (`values`) values, and the
+    square of sigma s (`variance`),
+
+        s = 2 / D E [h]
+        nats = h / s + 1/2 D log(2 pi s)
+
+    One sigma serves all pictures: no other makes them likelier (Rybkin et al. 2021, "Simple and
+    effective VAE training with calibrated decoders", section 4.2). The better the decoder gets, the
+    more an error costs beside the KL, and no beta has to be found. Its mean over the pictures is
+    D/2 (1 + log(2 pi s)), which may be below 0: it is a density. Sigma is at least 0.001, a
+    quarter of a byte's step.
+    """
+    halves = exact(halves)[0]
+    variance = (2 / values * halves.mean()).detach().clamp_min(1e-6)  # at the best, d/d sigma is 0
+    return halves / variance + 0.5 * values * torch.log(2 * math.pi * variance)
 
 
 def kl_per_dim(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,8 @@
 Kingma & Welling 2014, "Auto-encoding variational Bayes": an encoder, the posterior
 q(z|x) = N(mu, diag(exp(logvar))), and a decoder p(x|z), trained together. The convolutions for
 64 x 64 pictures are those of Higgins et al. 2017, "beta-VAE", for CelebA; those for 28 x 28 are the
-five of the course's report, 32-32-64-64-64. vae/ladder.py has latents in layers.
+five of the course's report, 32-32-64-64-64. vae/ladder.py has latents in layers, vae/residual.py
+what photographs take.
 
 Run: python main.py
 """
@@ -19,7 +20,7 @@ from utils.errors import SettingError
 from utils.images.data import Shape
 from utils.inputs import take
 
-SIDES = {"higgins": 64, "digits": 28, "ladder": 28}  # pixels of the pictures a network takes
+SIDES = {"higgins": 64, "residual": 64, "digits": 28, "ladder": 28}  # pixels of its pictures
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class ModelConfig(ModelSection):
 
     name: str = key("name of the run: checkpoints/<name>/ and results/<name>/")
     network: str = key(
-        "higgins: for pictures of 64 x 64; digits: for 28 x 28; ladder: for 28 x 28, with latents "
-        "in layers",
+        "higgins: for pictures of 64 x 64; residual: for 64 x 64, larger, for photographs; digits: "
+        "for 28 x 28; ladder: for 28 x 28, with latents in layers",
         choices=tuple(SIDES),
     )
     z_dim: int = key("Z, latent neurons; of ladder, those at the top", low=1)

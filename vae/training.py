@@ -1,7 +1,6 @@
 """How a variational autoencoder learns: its settings, and the task behind `main.py`."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,7 +9,7 @@ import torch
 
 from utils.config import DEVICES, PRECISIONS, Config, TrainingSection, key
 from utils.errors import SettingError
-from utils.images.data import Batches, Images, Shape, fingerprint_pictures
+from utils.images.data import Images, Shape, fingerprint_pictures
 from utils.images.figures import draw_pictures
 from utils.training import checkpoint
 from utils.training.curves import Measure
@@ -21,7 +20,7 @@ from utils.training.progress import note_warmup
 from utils.training.run import Run
 from utils.training.task import Batch, Row, Task
 from utils.words import count
-from vae.data import DataConfig, load_unseen
+from vae.data import DataConfig, NoisyBatches, load_unseen
 from vae.ladder import LadderVAE
 from vae.latents import generate_gallery, reconstruct
 from vae.likelihood import describe_likelihood
@@ -31,11 +30,13 @@ from vae.losses import (
     bits_per_dim,
     compute_capacity,
     decompose_kl,
+    fit_sigma,
     kl_per_dim,
     reconstruction,
     warm_up,
 )
 from vae.networks import VAE, ModelConfig, Outputs
+from vae.residual import ResidualVAE
 
 ACTIVE_NATS = 0.01  # a latent with less KL than this tells the decoder nothing
 WHOLE = "with --data: all pictures of it are taken"
@@ -54,6 +55,9 @@ class LossConfig:
     beta_warmup: int = key("steps in which beta climbs from 0", low=0)
     capacity: float | None = key("C, weigh |KL - C| in place of the KL, in nats; null: off", low=0)
     capacity_steps: int = key("steps in which C climbs from 0", low=0)
+    fit_sigma: bool = key(
+        "of gaussian: take the sigma that suits each batch best, not 1", default=False
+    )
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,10 @@ class TrainingConfig(TrainingSection):
         choices=("adam", "muon"),
         default="adam",
     )
+    epoch_images: int | None = key(
+        "images of an epoch, however many there are; null: all of them once", low=1, default=None
+    )
+    mirror: bool = key("flip half of the pictures, drawn at random, left to right", default=False)
     init: str | None = key("run whose best weights it starts from; null: random ones", default=None)
 
 
@@ -103,12 +111,17 @@ class VAEConfig(Config):
             lambda config: config.loss.capacity is None,
             "without --capacity",
         ),
+        ("loss", "fit_sigma"): (
+            lambda config: config.loss.likelihood != "gaussian",
+            "but with --likelihood gaussian",
+        ),
     }
 
 
 def build_model(shape: Shape, config: VAEConfig) -> VAE:
     """Builds the network for pictures of a shape (C, H, W). SettingError where there is none."""
-    data, ladder = config.data, config.model.network == "ladder"
+    data, kinds = config.data, {"ladder": LadderVAE, "residual": ResidualVAE}
+    kind = kinds.get(config.model.network, VAE)
     if data.binarise and (data.data is not None or data.dataset == "faces"):
         what = data.data or data.dataset
         raise SettingError(f"binarise is for data sets of digits, not for {what}: leave it out")
@@ -116,25 +129,13 @@ def build_model(shape: Shape, config: VAEConfig) -> VAE:
         raise SettingError(
             f"binarise makes pixels of two values, but bits is {data.bits}: take bits 1"
         )
-    if config.loss.objective == "beta_tcvae" and ladder:
+    if config.loss.objective == "beta_tcvae" and kind is LadderVAE:
         raise SettingError(
             "objective beta_tcvae needs latents that are drawn independently, those of network "
             "ladder are not: take objective beta_vae, or network digits"
         )
     levels = 2**data.bits if config.loss.likelihood == "categorical" else None
-    return (LadderVAE if ladder else VAE)(shape, config.model, levels)
-
-
-@dataclass
-class NoisyBatches(Batches):
-    """Batches of pictures, and the noise that their latents are sampled with."""
-
-    z_dim: int
-
-    def epoch(self, number: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yields pictures (B, C, H, W) in [0, 1], and noise (B, Z) from N(0, I)."""
-        for x, _ in super().epoch(number, first):
-            yield x, torch.randn(len(x), self.z_dim, dtype=x.dtype)
+    return kind(shape, config.model, levels)
 
 
 class VAETask(Task):
@@ -159,12 +160,15 @@ class VAETask(Task):
 
     def __init__(self, model: VAE, training: Images, validation: Images, config: VAEConfig) -> None:
         settings = config.training
+        batches = settings.batch_size, settings.seed
         latents = f"{model.z_dim} latent{'s'[: model.z_dim != 1]}"
         self.summary = f"{latents}; {training.summary()}, {len(validation):,} to validate"
         super().__init__(
             config,
             {"model": model.to(memory_format=torch.channels_last)},
-            NoisyBatches(training, settings.batch_size, settings.seed, model.z_dim),
+            NoisyBatches(
+                training, *batches, model.z_dim, settings.mirror, size=settings.epoch_images
+            ),
             title=f"{config.model.name}: beta {config.loss.beta:g} on {training.source}",
         )
         self.validation, self.milestones = validation, settings.pictures
@@ -210,7 +214,10 @@ class VAETask(Task):
         """
         loss = self.config.loss
         logits, z, mu, logvar = outputs
-        picture_nats = reconstruction(logits, x, loss.likelihood).mean()
+        picture_nats = reconstruction(logits, x, loss.likelihood)
+        if loss.fit_sigma and loss.likelihood == "gaussian":
+            picture_nats = fit_sigma(picture_nats, math.prod(self.model.shape))
+        picture_nats = picture_nats.mean()
         kl = kl_per_dim(mu, logvar).mean(dim=0)  # (Z,)
         if loss.objective == "beta_tcvae":
             information, correlation, rest = decompose_kl(z, mu, logvar, len(self.loader.images))

@@ -49,11 +49,14 @@ class Attributes:
 
     def find(self, name: str, option: str) -> int:
         """Finds an attribute by its name, in any case. UserError lists those that there are."""
-        places = {known.casefold(): place for place, known in enumerate(self.names)}
-        if name.casefold() not in places:
-            known = ", ".join(self.names) or "none"
-            raise UserError(f"{option} {name!r:.80}: no such attribute, known are {known}")
-        return places[name.casefold()]
+        if name in self.names:
+            return self.names.index(name)
+        places = [n for n, known in enumerate(self.names) if known.casefold() == name.casefold()]
+        if len(places) != 1:
+            known = ", ".join(self.names[place] for place in places or range(len(self.names)))
+            what = "it may be" if places else "no such attribute, known are"
+            raise UserError(f"{option} {name!r:.80}: {what} {known or 'none'}")
+        return places[0]
 
     def describe(self) -> list[str]:
         """Says in a line for each attribute what it is, its values, how many are missing."""

@@ -172,19 +172,22 @@ def all_alike(pixels: np.ndarray | Rows) -> bool:
 class Batches:
     """Batches of B images in a new random order every epoch, without a last, incomplete one.
 
-    UserError where there are fewer images than a batch takes.
+    An epoch takes all images once; or `size` of them, over and over if there are fewer. UserError
+    where it has fewer images than a batch takes.
     """
 
     images: Images
     batch_size: int
     seed: int
+    size: int | None = field(default=None, kw_only=True)
     steps: int = field(init=False)  # batches of an epoch
 
     def __post_init__(self) -> None:
-        self.steps = len(self.images) // self.batch_size
+        size = self.size or len(self.images)
+        self.steps = size // self.batch_size
         if self.steps == 0:
             raise UserError(
-                f"{self.images.source}: {count(len(self.images), 'training image')}, fewer than a "
+                f"{self.images.source}: {count(size, 'training image')}, fewer than a "
                 f"batch of {self.batch_size}: lower --batch_size, or take more images"
             )
 
@@ -193,7 +196,9 @@ class Batches:
 
         The order depends on the seed and the epoch alone, so a run can continue at any batch.
         """
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.images))
+        random, N = np.random.default_rng([self.seed, number]), len(self.images)
+        passes = math.ceil(self.steps * self.batch_size / N)
+        order = np.concatenate([random.permutation(N) for _ in range(passes)])
         for index in range(first, self.steps):
             rows = order[index * self.batch_size : (index + 1) * self.batch_size]
             yield self.images.floats(rows), torch.from_numpy(rows)

@@ -19,10 +19,9 @@ from utils.images.attributes import make_attributes
 from utils.images.data import Images
 from utils.images.files import CELEBA
 from utils.images.names import find_readers, read_pattern
-from utils.images.tables import Columns, join, read_table
+from utils.images.tables import CELEBA as CELEBA_LISTS
+from utils.images.tables import ENDINGS, Columns, join, read_table
 
-CELEBA_LISTS = ("list_attr_celeba.txt", "list_attr_celeba.csv")
-TABLES = (".csv", ".tsv")
 PRINTED = 50  # attributes, a line each
 Source = tuple[str, Callable[[], tuple[Columns, list[str]]]]  # its name; columns, notes
 
@@ -76,12 +75,16 @@ def _find_sources(images: Images, data: Path) -> Iterator[Source]:
         for folder in (data, data / "celeba", data.parent):
             if folder != data.parent or data.name.startswith(CELEBA):
                 files += [folder / name for name in CELEBA_LISTS]
-        inside = [file for file in sorted(data.iterdir()) if file.suffix.lower() in TABLES]
-        files += inside if len(inside) == 1 else []
+        inside = [file for file in sorted(data.iterdir()) if file.suffix.lower() in ENDINGS]
+        if len(inside) == 1:
+            files += inside
+        elif inside and not any(file.is_file() for file in files):
+            print(f"note: of {len(inside)} tables in {show(data)}/ none is taken: ", end="")
+            print(f"--attributes names one, as {show(inside[0])}")
     elif data.suffix.lower() == ".npz" and read_columns(data, len(images)):
         files.append(data)
     stem = data.name if data.is_dir() else data.stem
-    files += [data.with_name(stem + ending) for ending in TABLES]
+    files += [data.with_name(stem + ending) for ending in ENDINGS]
     for file in dict.fromkeys(files):
         if file.is_file():
             yield show(file), partial(_read_file, images, file)

@@ -25,6 +25,7 @@ from utils.files import lock, name_in_errors, preparing, show, tidy
 from utils.images.data import Shape
 from utils.images.levels import Levels
 from utils.images.pictures import Unreadable, quiet_pillow
+from utils.images.tables import is_table
 from utils.words import count
 
 Read = Callable[[Any], np.ndarray]  # an item -> uint8 (C, H, W), or Unreadable
@@ -148,9 +149,10 @@ def _decode(
             f"({describe_broken(broken)}): right would be pictures that an image viewer opens"
         )
     notes = [f"{source}: {levels.describe()}"] if levels.describe() else []
-    if broken:
-        skipped = f"skipped {len(broken):,} of {count(len(items), 'file')} in {source}"
-        notes.append(f"{skipped}: {describe_broken(broken)}")
+    wrong = [case for case in broken if not is_table(str(case[1]))]  # it lies beside its pictures
+    if wrong:
+        skipped = f"skipped {len(wrong):,} of {count(len(items), 'file')} in {source}"
+        notes.append(f"{skipped}: {describe_broken(wrong)}")
     return "\n".join(notes), [place for place, _, _ in broken]
 
 

@@ -19,10 +19,17 @@ from utils.files import open_plain
 from utils.images.data import Images
 from utils.words import count
 
+ENDINGS = (".csv", ".tsv")
+CELEBA = ("list_attr_celeba.txt", "list_attr_celeba.csv")
 DELIMITERS = "\t,;"
 LARGEST = 10**9  # bytes of a table
 MOST = 1000  # columns of it
 Columns = dict[str, Sequence[str]]
+
+
+def is_table(name: str) -> bool:
+    """Tells by its name whether a file is a table, which may lie among the pictures it is of."""
+    return name.lower().endswith((*ENDINGS, *CELEBA))
 
 
 def last(name: str) -> str:

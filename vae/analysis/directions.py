@@ -145,19 +145,20 @@ def describe_change(model: VAE, images: Images, direction: Direction) -> list[st
     pictures = decode(model, moved.flatten(0, 1))
     again = Images((255 * pictures).round().byte().numpy(), "moved", bits=images.bits)
     ends = encode(model, again).mu.unflatten(0, (-1, 2)).mean(dim=0).double()  # (2, Z)
-    changes, unread = {}, []
-    for title, values, valid in _list_numbers(find_attributes(images), direction.target):
+    changes, unread, lines = [], [], []
+    low, high = direction.label(torch.tensor([direction.low, direction.high]))
+    listed = _list_numbers(find_attributes(images), direction.target)
+    for n, (title, values, valid) in enumerate(listed):
         slope, explained = _regress(mu[valid].double(), values[valid])
-        if explained >= READABLE:
-            changes[title] = ((ends[1] - ends[0]) @ slope).item()
+        change, readable = ((ends[1] - ends[0]) @ slope).item(), explained >= READABLE
+        if n == 0:
+            known = f"{change:+.1f} sd" if readable else "cannot be read from these latents"
+            lines.append(f"{name} from {low} to {high}, read from decoded pictures: {known}")
+        elif readable:
+            changes.append((title, change))
         else:
             unread.append(title)
-    lines = []
-    low, high = direction.label(torch.tensor([direction.low, direction.high]))
-    own = changes.pop(name, None)
-    known = "cannot be read from these latents" if own is None else f"{own:+.1f} sd"
-    lines.append(f"{name} from {low} to {high}, read from decoded pictures: {known}")
-    most = sorted(changes.items(), key=lambda change: -abs(change[1]))[:PRINTED]
+    most = sorted(changes, key=lambda change: -abs(change[1]))[:PRINTED]
     if most:
         others = ", ".join(f"{title} {change:+.1f} sd" for title, change in most)
         lines.append(f"what changes with it (standard deviations): {others}")
@@ -170,7 +171,7 @@ def describe_change(model: VAE, images: Images, direction: Direction) -> list[st
 def _list_numbers(
     attributes: Attributes, target: Target
 ) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Lists every attribute as numbers: of more than two words, whether it is each of them."""
+    """Lists every attribute as numbers, the target first; of several words, which of them it is."""
     listed = [(target.name, target.values, target.valid)]
     for f, (name, words) in enumerate(zip(attributes.names, attributes.words, strict=True)):
         values = torch.from_numpy(attributes.values[:, f]).double()

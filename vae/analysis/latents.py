@@ -41,18 +41,29 @@ class Analysis(NamedTuple):
     ratios: np.ndarray  # (Z, F), the information over the factor's entropy
     names: list[str | None]  # of the factor that an active latent carries
     scores: dict[str, float]  # mig, dci_disentanglement, ...; active units
-    # Of mig and of each factor's share: the most that shuffled factors have. None without factors.
-    floors: dict[str, float] | None = None
     factors: tuple[str, ...] = ()  # F names of what is known of the pictures
+    # The most that shuffled factors have: of mig; of each factor's share, by its name.
+    mig_floor: float | None = None
+    floors: dict[str, float] | None = None
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """Returns all of it as it is written down."""
+        floors = self.floors and {"mig": self.mig_floor, "shares": self.floors}
+        return {"scores": self.scores, "floors": floors, "latents": self.rows()}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Lists a row for each latent, by falling KL: what the tables and figures show."""
+        """Lists a row for each latent, by falling KL: what the tables and figures show.
+
+        No attribute can be called so that one of its columns is one of the others.
+        """
         rows = []
         for z in np.argsort(-self.kl_nats, kind="stable").tolist():
             kl = self.kl_nats[z]
             row = {"latent": z, "kl_nats": round(float(kl), 4), "active": bool(kl > ACTIVE_NATS)}
             row["name"] = self.names[z] or ""
-            for unit, table in (("nats", self.information_nats), ("share", self.ratios)):
+            tables = {"information_nats": self.information_nats, "share": self.ratios}
+            for unit, table in tables.items():
                 for factor, value in zip(self.factors, table[z].tolist(), strict=True):
                     row[f"{factor}_{unit}"] = round(value, 4)
             rows.append(row)
@@ -99,9 +110,10 @@ def analyse(model: VAE, images: Images, counted: Sequence[str] | None = None) ->
     names = name_latents(information.ratios, attributes.names, floors=floors)
     names = [name if nats > ACTIVE_NATS else None for name, nats in zip(names, kl, strict=True)]
     reached = dict(zip(attributes.names, floors.ratios.tolist(), strict=True))
-    reached["mig"] = floors.gaps[:, columns].mean(axis=1).max().item()
+    mig = floors.gaps[:, columns].mean(axis=1).max().item()
     nats = information.ratios * information.entropies
-    return Analysis(kl, nats, information.ratios, names, scores, reached, attributes.names)
+    found = (kl, nats, information.ratios, names, scores)
+    return Analysis(*found, attributes.names, mig, reached)
 
 
 def sweep(
@@ -152,7 +164,7 @@ def describe_scores(analysis: Analysis, pictures: int) -> list[str]:
     scores = {name: f"{name} {score:.4g}" for name, score in analysis.scores.items()}
     if analysis.floors is None:
         return [", ".join(scores.values())]
-    scores["mig"] += f" (shuffled factors: up to {analysis.floors['mig']:.2g})"
+    scores["mig"] += f" (shuffled factors: up to {analysis.mig_floor:.2g})"
     if "dci_disentanglement" not in scores:
         scores["dci"] = f"no DCI of {count(pictures, 'picture')}"
     floors = [analysis.floors[name] for name in analysis.factors]

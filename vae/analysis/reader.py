@@ -6,6 +6,7 @@ Shipped as pretrained/classifiers/faces.pt, so that every angle measured with it
 everybody, and so that nobody who measures one model has to train another one first.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,14 @@ ANGLES = torch.arange(-40.0, 41.0, 10.0)
 
 
 class Reader(nn.Module):
-    """A face (B, 3, 64, 64) -> yaw in units of 45 degrees, skin tone, logits of hat and glasses."""
+    """A face (B, 3, 64, 64) -> yaw in units of 45 degrees, skin tone, logits of hat and glasses.
 
-    def __init__(self) -> None:
+    `also` names further factors, which it reads in their own units.
+    """
+
+    def __init__(self, also: Sequence[str] = ()) -> None:
         super().__init__()
+        self.also = tuple(also)
         self.layers = nn.Sequential(
             nn.Conv2d(3, 24, kernel_size=4, stride=2, padding=1),  # (B, 24, 32, 32)
             nn.ReLU(),
@@ -47,7 +52,7 @@ class Reader(nn.Module):
             nn.Flatten(),  # (B, 4096)
             nn.Linear(4096, 128),  # (B, 128)
             nn.ReLU(),
-            nn.Linear(128, 4),  # (B, 4)
+            nn.Linear(128, 4 + len(self.also)),  # (B, 4 + number of further ones)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -56,8 +61,9 @@ class Reader(nn.Module):
     def read(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         """Reads pictures (N, 3, 64, 64): degrees, 0..1, yes or no, yes or no, (N,) each."""
         with torch.no_grad():
-            yaw, skin, hat, glasses = torch.cat([self(x) for x in pictures.split(250)]).T
-        return {"yaw": 45 * yaw, "skin_tone": skin, "hat": hat > 0, "glasses": glasses > 0}
+            yaw, skin, hat, glasses, *rest = torch.cat([self(x) for x in pictures.split(250)]).T
+        seen = {"yaw": 45 * yaw, "skin_tone": skin, "hat": hat > 0, "glasses": glasses > 0}
+        return seen | dict(zip(self.also, rest, strict=True))
 
 
 def locate_reader() -> Path:
@@ -75,16 +81,17 @@ def load_reader() -> Reader:
     return reader.eval()
 
 
-def train_reader(faces: Images, epochs: int) -> Reader:
+def train_reader(faces: Images, epochs: int, also: Sequence[str] = ()) -> Reader:
     """Trains a reader on rendered faces, half of them blurred as a decoder's pictures are."""
     torch.manual_seed(0)
-    reader = Reader()
+    reader = Reader(also)
     optimizer = torch.optim.Adam(reader.parameters(), lr=1e-3)
     loader = Batches(faces, batch_size=64, seed=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, epochs * loader.steps)
     factors = torch.from_numpy(faces.labels)
     yaw, skin = column(factors, "yaw"), column(factors, "skin_tone")
     worn = torch.stack([column(factors, "hat"), column(factors, "glasses")], dim=1)
+    further = [column(factors, name) for name in also]
     for epoch in range(1, epochs + 1):
         for x, rows in loader.epoch(epoch):
             half = len(x) // 2
@@ -92,8 +99,10 @@ def train_reader(faces: Images, epochs: int) -> Reader:
             seen = reader(x)
             loss = functional.mse_loss(seen[:, 0], yaw[rows] / 45)
             loss = loss + functional.mse_loss(seen[:, 1], skin[rows])
-            yes_no = functional.binary_cross_entropy_with_logits(seen[:, 2:], worn[rows])
+            yes_no = functional.binary_cross_entropy_with_logits(seen[:, 2:4], worn[rows])
             loss = loss + 0.1 * yes_no
+            for known, found in zip(further, seen.T[4:], strict=True):
+                loss = loss + functional.mse_loss(found, known[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -29,7 +29,7 @@ function open(page) {
 
 // The models of a room that are fit for it; where the address names none, the shipped one.
 function models(page, shipped, fits) {
-  const runs = page.runs.filter((run) => run.network !== "higgins" && fits(run));
+  const runs = page.runs.filter((run) => !["higgins", "residual"].includes(run.network) && fits(run));
   page.state.run ||= shipped;
   return choice(page, "run", "Model", runOptions({ runs }, ["vae", "gan", "aae"]));
 }

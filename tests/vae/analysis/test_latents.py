@@ -68,7 +68,7 @@ def test_rows_come_by_falling_kl():
     rows = Analysis(kl, nats, nats / 2, [None, "yaw", None], {}, factors=NAMES).rows()
     assert [row["latent"] for row in rows] == [1, 2, 0]
     assert [row["active"] for row in rows] == [True, True, False]
-    assert (rows[0]["yaw_nats"], rows[0]["yaw_share"]) == (1.25, 0.625)
+    assert (rows[0]["yaw_information_nats"], rows[0]["yaw_share"]) == (1.25, 0.625)
     assert label_row(rows[0]) == "z1   2.00 nats\nyaw 0.62"
     assert label_row(rows[1]) == "z2   0.50 nats"
     assert label_row(rows[2]) == "z0   0.01 nats\n(not active)"

@@ -149,9 +149,8 @@ def test_forty_attributes_of_many_pictures_are_drawn(tmp_path):
     rng = np.random.default_rng(0)
     factors = tuple(f"Wearing_Something_{n}" for n in range(40))
     shares = rng.random((20, 40)) ** 4
-    floors = dict.fromkeys(factors, 0.02) | {"mig": 0.01}
-    names = [*factors[:20]]
-    analysis = Analysis(np.linspace(3, 1, 20), shares, shares, names, {}, floors, factors)
+    floors, names = dict.fromkeys(factors, 0.02), [*factors[:20]]
+    analysis = Analysis(np.linspace(3, 1, 20), shares, shares, names, {}, factors, 0.01, floors)
     drawn = picture(draw_factors(analysis, analysis.rows(), tmp_path / "factors.png"))
     assert drawn.shape[1] > 40 * 40, "room for a number in each column"
     assert drawn.shape[1] < 2600
