@@ -169,6 +169,7 @@ def run_losses(m: Module) -> None:
     m.reconstruction(torch.randn(B, 1, 17, 19, 11), (10 * x).round() / 10, "categorical")
     refused(lambda: m.reconstruction(logits, x, "none"))
     refused(lambda: m.reconstruction(logits, x[:1, :, :1], "none"))
+    m.fit_sigma(torch.rand(B), 3)
     m.kl_per_dim(mu, logvar)
     m.decompose_kl(z, mu, logvar, 100)
     m.compute_capacity(25.0, 3, 4)
