@@ -31,12 +31,13 @@ VALUES = {
     **{"angles": ["3"], "data.dataset": ["digits"], "data.data": ["photos"]},
     **{"config": ["other.json"], "along": ["hat"], "factors": ["hat"]},
     **{"attributes": ["table.csv"], "data.held_out": ["3"], "training.device": ["cpu"]},
-    **{"loss.capacity": ["5"], "data.binarise": ["true"]},
+    **{"loss.capacity": ["5"]},
 }
 # What an option needs beside it, since alone it would change nothing.
 BESIDE = {
     "loss.capacity_steps": ["--capacity", "5"],
     "attributes": ["--data", "photos"],
+    "loss.fit_sigma": ["--likelihood", "gaussian"],
 }
 # What a task needs, whatever else is asked of it.
 NEEDED = {"interpolation": ["--image", "face.png", "photos/a.png"]}
@@ -50,7 +51,7 @@ def value_of(option):
     if field.metadata["choices"]:
         now = getattr(getattr(DEFAULTS, option.split(".")[0]), field.name)
         return [next(choice for choice in field.metadata["choices"] if choice != now)]
-    return ["0.5"] if field.type is float else ["3"]
+    return {float: ["0.5"], bool: ["true"]}.get(field.type, ["3"])
 
 
 class Recorder:
