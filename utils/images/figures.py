@@ -170,7 +170,7 @@ def draw_animation(
 
     `captions` stand above the T frames, `labels` above the first pictures, row by row.
     """
-    words = captions or [""] * len(frames)
+    words = captions or [None] * len(frames)
     pictures = [_draw_frame(*both, labels) for both in zip(frames, words, strict=True)]
     pictures += pictures[-2:0:-1]
     content = io.BytesIO()
@@ -180,15 +180,19 @@ def draw_animation(
     return write_whole(path, content.getvalue())
 
 
-def _draw_frame(pictures: torch.Tensor, caption: str, labels: Sequence[str]) -> Image.Image:
-    """Draws pictures (R, N, C, H, W) twice their size, below words at least 128 pixels wide."""
-    scale = max(2, math.ceil(128 / pictures.shape[-1])) if caption or labels else 2
+def _draw_frame(pictures: torch.Tensor, caption: str | None, labels: Sequence[str]) -> Image.Image:
+    """Draws pictures (R, N, C, H, W) twice their size, below words at least 128 pixels wide.
+
+    An empty caption keeps its place, so that nothing jumps between one with words and one without.
+    """
+    captioned = caption is not None
+    scale = max(2, math.ceil(128 / pictures.shape[-1])) if captioned or labels else 2
     rows = [ImageOps.scale(Image.fromarray(row), scale, RESAMPLING) for row in frame_rows(pictures)]
-    above, between = LINE * bool(caption), LINE * bool(labels)
+    above, between = LINE * captioned, LINE * bool(labels)
     width, height = rows[0].width, rows[0].height + between
     frame = Image.new("RGB", (width, above + len(rows) * height), "white")
     draw, font = ImageDraw.Draw(frame), ImageFont.truetype(FONT, 16)
-    draw.text((width / 2, LINE / 2), caption, fill=INK, font=font, anchor="mm")
+    draw.text((width / 2, LINE / 2), caption or "", fill=INK, font=font, anchor="mm")
     for r, row in enumerate(rows):
         frame.paste(row, (0, above + r * height + between))
     N = pictures.shape[1]

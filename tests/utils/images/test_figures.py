@@ -137,3 +137,14 @@ def test_pictures_are_written_one_by_one(channels, tmp_path):
             assert image.mode == ("L" if channels == 1 else "RGB")
             pixels = np.asarray(image).reshape(5, 7, channels).transpose(2, 0, 1)
         assert np.array_equal(pixels, (255 * whole).round().byte().numpy())
+
+
+def test_frames_without_words_stand_where_the_others_do(tmp_path):
+    frames = torch.linspace(0.2, 0.8, 3).view(3, 1, 1, 1, 1, 1).expand(3, 1, 1, 3, 64, 64)
+    file = draw_animation(frames, tmp_path / "a.gif", captions=["no", "", "yes"])
+    with Image.open(file) as animation:
+        for frame in range(3):
+            animation.seek(frame)
+            pixels = np.asarray(animation.convert("RGB"))
+            assert (pixels[2] == 255).all(), "the line of the caption"
+            assert (pixels[-5, 20:-20] < 250).all()
