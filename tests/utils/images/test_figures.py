@@ -143,8 +143,7 @@ def test_frames_without_words_stand_where_the_others_do(tmp_path):
     frames = torch.linspace(0.2, 0.8, 3).view(3, 1, 1, 1, 1, 1).expand(3, 1, 1, 3, 64, 64)
     file = draw_animation(frames, tmp_path / "a.gif", captions=["no", "", "yes"])
     with Image.open(file) as animation:
-        for frame in range(3):
-            animation.seek(frame)
-            pixels = np.asarray(animation.convert("RGB"))
-            assert (pixels[2] == 255).all(), "the line of the caption"
-            assert (pixels[-5, 20:-20] < 250).all()
+        animation.seek(1)
+        pixels = np.asarray(animation.convert("RGB"))
+    assert (pixels[:16] == 255).all(), "the place of the caption"
+    assert (pixels[-20, 20:-20] < 250).all()
