@@ -34,6 +34,12 @@ for profile, cases in {"short": 40, "some": 400, "whole": 2500, "commands": 100}
 settings.load_profile("short")
 
 
+@pytest.fixture(autouse=True)
+def forget_output_dir(monkeypatch):
+    """Forgets after each test the --output-dir of a command that it called."""
+    monkeypatch.setattr(files, "ASKED", files.ASKED)
+
+
 @pytest.fixture
 def model(request):
     """Gives the small model named by `request.param`, in float64, no weight at its start."""

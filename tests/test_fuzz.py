@@ -162,7 +162,7 @@ def test_texts(data, as_commands):
         argv = [*command.small, "--data.name=fuzzed", "--dry-run"]
         survives(command, argv, as_commands)
     elif then == "prompt":
-        names = [name for name, command in COMMANDS.items() if command.takes("--prompt_length")]
+        names = [name for name, command in COMMANDS.items() if command.takes("--split")]
         prompt = os.fsdecode(content[:1000].replace(b"\0", b""))
         argv = [f"--prompt={prompt}", "--num_samples=1", "--length=4", "--device=cpu"]
         survives(COMMANDS[data.draw(st.sampled_from(names))], argv, as_commands)

@@ -180,7 +180,8 @@ def rows_of_options(command: Command) -> Iterator[Row]:
     for name, action in command.options.items():
         if not action.option_strings:
             if action.choices:
-                yield Row(command.name, ["no-such"], f"argument {name}: invalid choice", "mnist")
+                one = repr(next(iter(action.choices)))
+                yield Row(command.name, ["no-such"], f"argument {name}: invalid choice", one)
             continue
         if action.nargs != 0:
             yield row([name], f"argument {'/'.join(action.option_strings)}: expected", lists)
@@ -317,13 +318,16 @@ def rows_of_configs(command: Command) -> Iterator[Row]:
     if not command.takes("--config"):
         return
 
+    races = not command.takes("--ckpt_name")  # a text model that it is told first
+    first, run = (["lstm"], "lstm") if races else (["--ckpt_name=new"], command.run)
+
     def row(file: str, fault: str, way_out: str) -> Row:
-        return Row(command.name, ["--ckpt_name=new", f"--config={{}}/{file}"], fault, way_out)
+        return Row(command.name, [*first, f"--config={{}}/{file}"], fault, way_out)
 
     yield row("nothing.json", "no such file: nothing.json", "give a JSON file")
     yield row("data", "data is a folder", "give the JSON file in it")
     for mistake, (_, way_out) in CONFIGS.items():
-        file = f"configs/{command.run}/{mistake}.json"
+        file = f"configs/{run}/{mistake}.json"
         yield row(file, file, way_out)
 
 
@@ -378,7 +382,7 @@ def written_out() -> Iterator[Row]:
             ),
         )
     for command in COMMANDS.values():
-        if not command.takes("--prompt_length"):
+        if not command.takes("--split"):
             continue
         yield from rows(
             command.name,
@@ -390,7 +394,8 @@ def written_out() -> Iterator[Row]:
             ("--temperature=0 --top_k=3", "--top_k has no effect", "leave one of them"),
             ("--length=90000", "fewer than a prompt", "90030"),
             ("--prompt_length=90000", "fewer than a prompt", "90100"),
-            ("--split=test", "argument --split", "'validation'"),
+            ("--split=all", "argument --split", "'validation'"),
+            ("--split=test", "no test text for this model", "--split training"),
             (
                 "--ckpt_name=shipped --epoch=3",
                 "pretrained/shipped.pt is a shipped",
