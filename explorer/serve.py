@@ -37,7 +37,8 @@ def parse(argv: list[str] | None) -> tuple[int, bool]:
 
 def listen(port: int) -> socket.socket:
     """Opens a port of this machine alone. UserError where it is taken, or not allowed."""
-    listening = socket.socket()
+    # As TCP by name: asyncio lets small answers go at once only where it sees that it is TCP.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform != "win32":  # there it would let two programs have one port
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

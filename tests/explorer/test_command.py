@@ -1,5 +1,6 @@
 """The command explorer/serve.py: its mistakes are one line, and it ends when it is told to."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -23,6 +24,27 @@ def test_a_port_in_use_is_one_line():
     assert err == (
         f"error: port {port} is in use: take another --port, or leave it out for a free one\n"
     )
+
+
+def test_an_answer_leaves_at_once():
+    """No part of it waits until the one before was confirmed, which takes a browser 40 ms."""
+
+    async def ask(listening):
+        found = asyncio.get_running_loop().create_future()
+
+        def answer(reader, writer):
+            sock = writer.get_extra_info("socket")
+            found.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(answer, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            undelayed = await found
+            writer.close()
+            await writer.wait_closed()
+        return undelayed
+
+    assert asyncio.run(ask(serve.listen(0)))
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
