@@ -100,7 +100,7 @@ def test_hundreds_of_runs_are_chosen_by_name(page, checkpoints):
     assert page.locator(".picks").bounding_box()["height"] < 250
     page.get_by_label("Names with").fill("_17")
     expect(boxes).to_have_count(14)  # ten of that name, and the four that are shown
-    page.get_by_label("run_175").check()
+    page.get_by_role("checkbox", name="run_175").check()
     page.wait_for_url(re.compile("run_175"))
     expect(page.locator(".legend")).to_contain_text("run_175")
     expect(page.locator(".chart .thick")).to_have_count(5)
