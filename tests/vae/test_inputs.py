@@ -6,12 +6,13 @@ import torch
 from vae.ladder import LadderVAE
 from vae.losses import kl_per_dim, log_normal, reconstruction
 from vae.networks import SIDES, VAE, ModelConfig
+from vae.residual import ResidualVAE
 
 
 @pytest.mark.parametrize("network", SIDES)
 def test_every_part_says_what_it_takes(network):
     side = SIDES[network]
-    kind = LadderVAE if network == "ladder" else VAE
+    kind = {"ladder": LadderVAE, "residual": ResidualVAE}.get(network, VAE)
     model = kind((1, side, side), ModelConfig("m", network, 3)).eval()
     x, z = torch.rand(2, 1, side, side), torch.randn(2, model.z_dim)
     for part, right in ((model, x), (model.encode, x), (model.decode, z)):

@@ -5,6 +5,7 @@ import torch
 
 from vae.ladder import LadderVAE
 from vae.networks import SIDES, VAE, ModelConfig
+from vae.residual import ResidualVAE
 
 
 @pytest.mark.parametrize("levels", [None, 4])
@@ -13,7 +14,7 @@ from vae.networks import SIDES, VAE, ModelConfig
 def test_bfloat16_is_near_float32(network, batch, levels):
     torch.manual_seed(0)
     shape = (1, SIDES[network], SIDES[network])
-    kind = LadderVAE if network == "ladder" else VAE
+    kind = {"ladder": LadderVAE, "residual": ResidualVAE}.get(network, VAE)
     model = kind(shape, ModelConfig("m", network, 3), levels).eval()
     x, epsilon = torch.rand(batch, *shape), torch.randn(batch, model.z_dim)
     results = []
