@@ -26,25 +26,26 @@ def test_a_port_in_use_is_one_line():
     )
 
 
+async def ask_asyncio(listening):
+    """Asks whether asyncio lets what it writes to a connection of this socket leave at once."""
+    found = asyncio.get_running_loop().create_future()
+
+    def answer(reader, writer):
+        sock = writer.get_extra_info("socket")
+        found.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with await asyncio.start_server(answer, sock=listening):
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        undelayed = await found
+        writer.close()
+        await writer.wait_closed()
+    return undelayed
+
+
 def test_an_answer_leaves_at_once():
     """No part of it waits until the one before was confirmed, which takes a browser 40 ms."""
-
-    async def ask(listening):
-        found = asyncio.get_running_loop().create_future()
-
-        def answer(reader, writer):
-            sock = writer.get_extra_info("socket")
-            found.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-            writer.close()
-
-        async with await asyncio.start_server(answer, sock=listening):
-            _, writer = await asyncio.open_connection(*listening.getsockname())
-            undelayed = await found
-            writer.close()
-            await writer.wait_closed()
-        return undelayed
-
-    assert asyncio.run(ask(serve.listen(0)))
+    assert asyncio.run(ask_asyncio(serve.listen(0)))
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
