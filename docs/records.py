@@ -6,28 +6,28 @@ A table stands between two marks that name it. It has a row for each record that
 names those that are not. A test compares the pages with what this makes.
 """
 
-import csv
 import math
 import re
 import statistics
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-RECORDS = ROOT / "benchmarks" / "records"
+from docs.tables import (
+    COLUMNS,
+    MINUTES,
+    ROOT,
+    Columns,
+    digits,
+    group_rows,
+    read_record,
+    summarise,
+    tabulate,
+)
+
 BEGIN, END = "<!-- made by python -m docs.records: {} -->\n", "<!-- until here -->\n"
 Table = Callable[[], str]
-
-
-def read_record(name: str) -> list[dict[str, str]]:
-    """Reads the rows of benchmarks/records/<name>.csv; none where there is no such file."""
-    if not (RECORDS / f"{name}.csv").is_file():
-        return []
-    with open(RECORDS / f"{name}.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def text_floors(text: str) -> str:
@@ -48,87 +48,16 @@ def text_floors(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def digits(number: int, times: float = 1) -> Callable[[float], str]:
-    """Writes a value, in units of 1 / `times`, with so many digits behind the point."""
-    return lambda value: f"{times * value:.{number}f}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
-
-
-Columns = list[tuple[str, str, Callable[[float], str]]]  # heading, key, how it is written
-# For each kind of run the columns of its table: heading, column of the record, how it is written.
-COLUMNS: dict[str, Columns] = {
-    "text": [
-        ("stream: nats", "stream_nats", digits(3)),
-        ("bits", "stream_bits", digits(3)),
-        ("right", "right", percent),
-        ("cold blocks: nats", "blocks_nats", digits(3)),
-        ("best epoch", "best_epoch", digits(0)),
-    ],
-    "test text": [
-        ("validation: stream, nats", "stream_nats", digits(3)),
-        ("cold blocks", "blocks_nats", digits(3)),
-        ("test: stream, nats", "test_stream_nats", digits(3)),
-        ("cold blocks", "test_blocks_nats", digits(3)),
-        ("best epoch", "best_epoch", digits(0)),
-    ],
-    "faces": [
-        ("MIG", "mig", digits(3)),
-        ("DCI: D", "dci_disentanglement", digits(3)),
-        ("C", "dci_completeness", digits(3)),
-        ("I", "dci_informativeness", digits(3)),
-        ("latents named", "named", digits(1)),
-        ("active", "active", digits(1)),
-        ("squared error, 1e-3", "squared_error", digits(2, times=1000)),
-        ("turned: degrees of error", "degrees", digits(1)),
-    ],
-    "likelihood": [
-        ("bound: bits per dimension", "bound_bpd", digits(4)),
-        ("100 draws", "draws_100_bpd", digits(4)),
-        ("active latents", "active", digits(1)),
-    ],
-    "pictures": [
-        ("Fréchet distance", "frechet", digits(1)),
-        ("digits covered", "covered", digits(0)),
-        ("rarest", "rarest", percent),
-    ],
-    "palindromes": [
-        ("validation accuracy", "right", percent),
-        ("validation nats", "nats", digits(4)),
-        ("best epoch", "best_epoch", digits(0)),
-    ],
-}
-MINUTES = ("processor minutes", "seconds", digits(1, times=1 / 60))
-
-
-def summarise(values: list[float], write: Callable[[float], str]) -> str:
-    """Writes the mean, and the lowest and the highest value where they differ as written."""
-    mean, low, high = (write(f(values)) for f in (statistics.mean, min, max))
-    return mean if low == high else f"{mean} ({low} to {high})"
-
-
-def tabulate(head: str, groups: dict[str, list[dict[str, str]]], columns: Columns) -> str:
-    """Makes a table with a line for each group of rows: how many, and each column summarised."""
-    lines = [f"| {head} | " + " | ".join(heading for heading, _, _ in columns) + " |"]
-    lines.append("|---" * (len(columns) + head.count("|") + 1) + "|")
-    for name, rows in groups.items():
-        cells = [summarise([float(row[key]) for row in rows], write) for _, key, write in columns]
-        lines.append(f"| {name} | {len(rows)} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-NO_RACE = (
-    "The record is not taken yet; that command takes it, in half an hour to an hour a track.\n"
-)
+NO_RACE = """\
+The record is not taken yet; that command takes it, in half an hour to an hour a track.
+"""
 
 
 def two_cores() -> str:
     """Makes the table of the two-core record: the last session of each configuration."""
-    if not (RECORDS / "two_cores.csv").is_file():
-        return NO_RACE
     rows = read_record("two_cores")
+    if not rows:
+        return NO_RACE
     columns = "track | settings | seeds | seconds | processor seconds | nats | of today's time | on"
     lines = [f"| {columns} |", "|---" * 8 + "|"]
     for track, config in dict.fromkeys((row["track"], row["config"]) for row in rows):
@@ -150,13 +79,6 @@ def two_cores() -> str:
         cells += [summarise(busy, digits(0)), summarise([float(r["nats"]) for r in own], digits(4))]
         lines.append(f"| {' | '.join([*cells, share, own[0]['processor']])} |")
     return "\n".join(lines) + "\n"
-
-
-def group_rows(rows: list[dict[str, str]], key: str) -> dict[str, list[dict[str, str]]]:
-    """Puts rows with the same value of `key` together, in the order in which they come."""
-    return {
-        value: [row for row in rows if row[key] == value] for value in {r[key]: 0 for r in rows}
-    }
 
 
 def is_shipped(name: str) -> bool | None:
@@ -244,22 +166,18 @@ def binarised() -> str:
     return "\n".join(lines) + "\n" + said
 
 
-NO_CARD = (
-    "No GPU was at hand: nothing here is measured yet. On a machine with one, the command above\n"
-)
-NO_CARD += (
-    "fills `benchmarks/records/gpu.csv`, and `python -m docs.records` puts its tables here.\n"
-)
+NO_CARD = """\
+No GPU was at hand: nothing here is measured yet. On a machine with one, the command above
+fills `benchmarks/records/gpu.csv`, and `python -m docs.records` puts its tables here.
+"""
 
 
 def gpu() -> str:
     """Makes the tables of what benchmarks/speed/gpu.py measured; a sentence where it did not."""
-    if not (RECORDS / "gpu.csv").is_file():
-        return NO_CARD
     rows = read_record("gpu")
-    parts = {
-        name: [row for row in rows if row["part"] == name] for name in {r["part"]: 0 for r in rows}
-    }
+    if not rows:
+        return NO_CARD
+    parts = group_rows(rows, "part")
     origin = "; ".join(
         dict.fromkeys(f"{row['card']}, {row['versions']}, {row['commit']}" for row in rows)
     )
@@ -316,21 +234,15 @@ def photographs() -> str:
     if not rows:
         return "Not recorded yet.\n"
     machine = ", ".join(sorted({row["machine"] for row in rows}))
-    columns = [
+    columns: Columns = [
         ("processor minutes", "processor_minutes", digits(1)),
         ("images seen", "images", digits(0)),
         ("squared error, 1e-3", "squared_error", digits(2, times=1000)),
         ("Fréchet distance of draws", "frechet_draws", digits(2)),
         ("of reconstructions", "frechet_reconstructed", digits(2)),
     ]
-    lines = [f"`{rows[0]['command']}` ({machine})", ""]
-    lines.append("| recipe | seeds | " + " | ".join(heading for heading, _, _ in columns) + " |")
-    lines.append("|---" * (len(columns) + 2) + "|")
-    for recipe in dict.fromkeys(row["recipe"] for row in rows):
-        own = [row for row in rows if row["recipe"] == recipe]
-        cells = [summarise([float(row[key]) for row in own], write) for _, key, write in columns]
-        lines.append(f"| {recipe} | {len(own)} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    table = tabulate("recipe | seeds", group_rows(rows, "recipe"), columns)
+    return f"`{rows[0]['command']}` ({machine})\n\n{table}"
 
 
 TEXTS = ("lstm", "tcn", "transformer")

@@ -19,7 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository root
 
 from benchmarks.options import make_parser
-from docs.records import RECORDS, table_of_units
+from docs.records import table_of_units
+from docs.tables import RECORDS
 from explorer.library import Library
 from explorer.units import find_units, held_out, read_units
 from utils import files

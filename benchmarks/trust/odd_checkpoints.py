@@ -101,9 +101,7 @@ def a_flipped_bit() -> bytes:
 @odd("code", "damaged")
 def code() -> bytes:
     """A pickle that runs a command."""
-    return pack_as_torch(
-        pickle.dumps(Run(os.system, "touch EVIDENCE/checkpoint; touch /tmp/checkpoint"))
-    )
+    return pack_as_torch(pickle.dumps(Run(os.system, "touch EVIDENCE/checkpoint")))
 
 
 @odd("a bare pickle", "damaged")

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.record import read_records
 from benchmarks.speed import gpu
-from docs import records
+from docs import records, tables
 from tests.helpers.repository import training_files
 from utils import files
 
@@ -49,7 +49,7 @@ def test_the_largest_difference_counts(epoch, nats, difference):
 
 
 def test_the_tables_show_every_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(records, "RECORDS", tmp_path)
+    monkeypatch.setattr(tables, "RECORDS", tmp_path)
     assert "No GPU was at hand" in records.gpu()
     record = gpu.Record(tmp_path / "gpu.csv", "cpu")
     record.add("tests", "all", "-m pytest", 60, result="9 passed")

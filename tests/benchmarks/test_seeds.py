@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import record
 from benchmarks.studies import seeds
-from docs import records
+from docs import records, tables
 from utils import files
 
 ORIGIN = ("seed", "seconds", "processor", "versions", "commit", "command")  # of every line
@@ -17,7 +17,7 @@ RECORDS = [file for file in sorted(record.RECORDS.glob("*.csv")) if file.stem in
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Gives a folder of records with three seeds of one run, in whatever order they ended."""
-    monkeypatch.setattr(records, "RECORDS", tmp_path)
+    monkeypatch.setattr(tables, "RECORDS", tmp_path)
     for seed, right in ((2, 0.75), (0, 0.25), (1, 0.5)):
         row = {"seed": seed, "right": right, "nats": 0.5, "best_epoch": 2 + seed, "seconds": 90}
         record.add_record(tmp_path / "palindrome.csv", row)
@@ -47,8 +47,8 @@ def test_a_table_has_what_is_there_and_names_what_is_not(folder):
     assert "| `palindrome` | 3 |" in lines[0]
     assert table.endswith("\nNot recorded yet: `palindrome_20`, `palindrome_40`.\n")
     assert records.seeds("text", "lstm") == "Not recorded yet: `lstm`.\n"
-    for tables in records.TABLES.values():
-        assert all(make() for make in tables.values()), "each can be made of what there is"
+    for page in records.TABLES.values():
+        assert all(make() for make in page.values()), "each can be made of what there is"
 
 
 @pytest.mark.parametrize(

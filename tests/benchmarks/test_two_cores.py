@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.records import run
 from benchmarks.tasks import read_settings
-from docs import records
+from docs import records, tables
 from tests.helpers.repository import training_files
 from utils import files
 from utils.config import read_config
@@ -61,7 +61,7 @@ def test_the_first_look_that_is_good_enough_ends_it(config, tmp_path, monkeypatc
 
 
 def test_the_ratio_is_to_todays_of_the_same_session(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "RECORDS", tmp_path)
+    monkeypatch.setattr(tables, "RECORDS", tmp_path)
     assert "not taken yet" in records.two_cores()
     for name, session, seconds, reached in (
         ("tinyshakespeare", "1", 900, "yes"),
