@@ -72,6 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--ckpt_name", nargs="+", metavar="RUN", default=MODELS, help=names)
     add_number(parser, "--reader_faces", 20_000, "faces that the reader learns from", low=64)
     args = parser.parse_args(argv)
+    solvers = {name: Solver.load(name, device="cpu") for name in args.ckpt_name}  # or say so first
     learned, count = (192, 200) if args.quick else (args.reader_faces, 5000)
     reader = train_reader(render_faces(learned, READER_SEED), epochs=8, also=("smile",))
     faces = render_faces(count, VALIDATION_SEED).take(slice(500))
@@ -79,8 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     known = render_faces(count, TRAINING_SEED)
     print("| model | along | at its low end | at its high end | what stayed |")
     print("|---" * 5 + "|")
-    for name in args.ckpt_name:
-        solver = Solver.load(name, device="cpu")
+    for name, solver in solvers.items():
         for along in ALONG:
             ends, kept = measure(solver, reader, known, faces, along)
             stayed = ", ".join(f"{what} {100 * share:.1f} %" for what, share in kept.items())
